@@ -1,0 +1,64 @@
+"""Run sen-rs WebAssembly plugins from Python, on the engine of your choice.
+
+from sen_host import PluginLoader
+
+with PluginLoader(backend="wasmtime").load("greet.wasm") as greet:
+    print(greet.execute(["Alice"]))
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sen_host.config import Config
+    from sen_host.engines import BackendInfo, backends, open_backend
+    from sen_host.errors import SenHostError, TrapKind
+    from sen_host.limits import Limits
+    from sen_host.loader import PluginLoader
+    from sen_host.messages import API_VERSION
+    from sen_host.plugin import Plugin
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "API_VERSION",
+    "BackendInfo",
+    "Config",
+    "Limits",
+    "Plugin",
+    "PluginLoader",
+    "SenHostError",
+    "TrapKind",
+    "__version__",
+    "backends",
+    "open_backend",
+]
+
+_HOMES = {
+    "API_VERSION": "messages",
+    "BackendInfo": "engines",
+    "Config": "config",
+    "Limits": "limits",
+    "Plugin": "plugin",
+    "PluginLoader": "loader",
+    "SenHostError": "errors",
+    "TrapKind": "errors",
+    "backends": "engines",
+    "open_backend": "engines",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Names are resolved at first use, so that `import sen_host` stays cheap.
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"sen_host.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,342 @@
+"""The plugin ABI: the rules by which host and guest exchange messages.
+
+A message crosses as a pointer and a length into the guest's linear memory.
+A guest function returns both packed into one i64, ``pointer << 32 | length``,
+both unsigned 32-bit. One exchange is always the same sequence of calls:
+
+    plugin_alloc(n)              where the payload of n bytes may stand
+    (the host writes the payload)
+    FUNCTION(..., pointer, n)    returns the packed message
+    (the host copies the message)
+    plugin_dealloc(pointer, n)   frees the payload
+    plugin_dealloc(message)      frees the message
+
+Every pair is checked against the size of the memory at that moment before a
+byte moves. A pointer of zero for a buffer that is not empty is a fault. Each
+call of a guest function starts with the full fuel budget.
+
+Nothing here knows an engine: :func:`exchange` gathers facts through the
+contract of :mod:`sen_host.backend`, :class:`Guest` judges them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import NoReturn
+
+from sen_host.backend import (
+    ALLOC,
+    DEALLOC,
+    CompositeInstance,
+    Exchanged,
+    FuncType,
+    Instance,
+    Trap,
+)
+from sen_host.errors import (
+    EffectsNotSupported,
+    FuelExhausted,
+    FunctionCall,
+    FunctionNotFound,
+    Instantiation,
+    MemoryAccess,
+    PluginFault,
+    ResultTooLarge,
+    Serialization,
+    SignatureMismatch,
+    TrapKind,
+    WallClockExceeded,
+)
+from sen_host.limits import Limits
+
+MEMORY = "memory"
+MANIFEST = "plugin_manifest"
+EXECUTE = "plugin_execute"
+RESUME = "plugin_resume"
+
+FUNCTIONS: Mapping[str, FuncType] = {
+    ALLOC: FuncType(("i32",), ("i32",)),
+    DEALLOC: FuncType(("i32", "i32"), ()),
+    MANIFEST: FuncType((), ("i64",)),
+    EXECUTE: FuncType(("i32", "i32"), ("i64",)),
+    RESUME: FuncType(("i32", "i32", "i32"), ("i64",)),
+}
+"""The functions of the ABI with their types. ``plugin_resume`` is optional."""
+
+_U32 = 0xFFFF_FFFF
+
+_log = logging.getLogger("sen_host")
+
+
+def pack(pointer: int, length: int) -> int:
+    """``pointer << 32 | length``, 0 .. 2**64 - 1.
+
+    Raises:
+        ValueError: pointer or length is not an unsigned 32-bit integer.
+    """
+    if not (0 <= pointer <= _U32 and 0 <= length <= _U32):
+        raise ValueError(f"pointer {pointer} and length {length} must be 0 .. 2**32 - 1")
+    return pointer << 32 | length
+
+
+def unpack(packed: int) -> tuple[int, int]:
+    """Pointer and length of a packed i64, given as signed or unsigned integer.
+
+    Raises:
+        ValueError: ``packed`` does not fit 64 bits.
+    """
+    if not -(2**63) <= packed < 2**64:
+        raise ValueError(f"{packed} does not fit 64 bits")
+    return packed >> 32 & _U32, packed & _U32
+
+
+def fits(pointer: int, length: int, memory_bytes: int) -> bool:
+    """Whether the buffer lies in the memory and is not at address zero (unless empty)."""
+    return pointer + length <= memory_bytes and (pointer != 0 or length == 0)
+
+
+def check_exports(
+    functions: Mapping[str, FuncType], memories: frozenset[str] | set[str], other: Mapping[str, str]
+) -> None:
+    """Check that a module exports what the ABI asks for, with the right types.
+
+    Args:
+        functions: exported functions by name.
+        memories: names of exported memories.
+        other: names of exports that are neither, with their kind.
+
+    Raises:
+        FunctionNotFound: an export is missing.
+        SignatureMismatch: an export is of another kind or type.
+    """
+    if MEMORY not in memories:
+        kind = "a function" if MEMORY in functions else other.get(MEMORY)
+        if kind is not None:
+            raise SignatureMismatch(MEMORY, expected="a memory", actual=kind)
+        raise FunctionNotFound(
+            MEMORY, "the plugin does not export its memory as 'memory'", hint=_NOT_A_PLUGIN
+        )
+    for name, expected in FUNCTIONS.items():
+        actual = functions.get(name)
+        if actual == expected:
+            continue
+        if actual is not None:
+            raise SignatureMismatch(name, expected=str(expected), actual=str(actual))
+        if name in memories or name in other:
+            kind = "a memory" if name in memories else other[name]
+            raise SignatureMismatch(name, expected=f"a function {expected}", actual=kind)
+        if name != RESUME:
+            raise FunctionNotFound(name, hint=_NOT_A_PLUGIN)
+
+
+_NOT_A_PLUGIN = "is this a sen-rs plugin? `sen-host inspect` lists what a module exports"
+
+
+def exchange(
+    instance: Instance,
+    function: str,
+    prefix: tuple[int, ...],
+    payload: bytes | None,
+    *,
+    result_bytes: int,
+    fuel: int | None,
+    seconds: float | None,
+) -> Exchanged:
+    """One exchange, call by call; see ``CompositeInstance.exchange`` for the terms."""
+    if seconds is not None:
+        instance.set_deadline(seconds)
+
+    def call(name: str, *arguments: int) -> int:
+        if fuel is not None:
+            instance.set_fuel(fuel)
+        try:
+            return instance.function(name, FUNCTIONS[name])(*arguments) or 0
+        except Trap as trap:
+            trap.function = name
+            if fuel is not None and trap.fuel_left is None:
+                trap.fuel_left = instance.fuel_left()
+            raise
+
+    pointer = 0
+    arguments = prefix
+    if payload is not None:
+        pointer = call(ALLOC, len(payload))
+        memory_bytes = instance.memory_size()
+        if not fits(pointer, len(payload), memory_bytes):
+            return Exchanged(pointer, None, memory_bytes, None)
+        instance.write(pointer, payload)
+        arguments = (*prefix, pointer, len(payload))
+
+    packed = call(function, *arguments)
+    fuel_left = instance.fuel_left() if fuel is not None else None
+    memory_bytes = instance.memory_size()
+    result_pointer, length = packed >> 32, packed & _U32
+    in_bounds = fits(result_pointer, length, memory_bytes)
+    data = None
+    if in_bounds and length <= result_bytes:
+        data = instance.read(result_pointer, length)
+
+    free_trap = None
+    try:
+        if payload is not None:
+            call(DEALLOC, pointer, len(payload))
+        if in_bounds and length:
+            call(DEALLOC, result_pointer, length)
+    except Trap as trap:
+        free_trap = trap
+    return Exchanged(pointer, packed, memory_bytes, data, fuel_left, free_trap)
+
+
+class Guest:
+    """One instance, spoken to through the ABI in bytes.
+
+    Not safe for concurrent use. After a trap, out of fuel or a timeout
+    ``alive`` is False and the instance must be replaced.
+
+    Attributes:
+        alive: whether the instance may be called again.
+        fuel_left, fuel_used: of the function called last; None if not known.
+    """
+
+    def __init__(self, instance: Instance, limits: Limits, *, has_resume: bool) -> None:
+        """``limits`` holds None for each limit that the instance does not enforce itself."""
+        self._instance = instance
+        self._limits = limits
+        self._has_resume = has_resume
+        self.alive = True
+        self.fuel_left: int | None = None
+        self.fuel_used: int | None = None
+
+    @property
+    def memory_bytes(self) -> int:
+        """The present size of the linear memory, in bytes."""
+        return self._instance.memory_size()
+
+    def manifest(self) -> bytes:
+        """The bytes that ``plugin_manifest`` returns."""
+        return self._exchange(MANIFEST, (), None)
+
+    def execute(self, arguments: bytes) -> bytes:
+        """Hand encoded arguments to ``plugin_execute``; the bytes that it returns."""
+        return self._exchange(EXECUTE, (), arguments)
+
+    def resume(self, effect_id: int, result: bytes) -> bytes:
+        """Hand an encoded effect result to ``plugin_resume``; the bytes that it returns.
+
+        Args:
+            effect_id: the effect's id, 0 .. 2**32 - 1.
+
+        Raises:
+            EffectsNotSupported: the plugin does not export ``plugin_resume``.
+        """
+        if not self._has_resume:
+            raise EffectsNotSupported(f"the plugin does not export {RESUME!r}")
+        if not 0 <= effect_id <= _U32:
+            raise Serialization(f"effect id {effect_id} is not in 0 .. 2**32 - 1")
+        return self._exchange(RESUME, (effect_id,), result)
+
+    def close(self) -> None:
+        """Free the instance."""
+        self.alive = False
+        self._instance.close()
+
+    def _exchange(self, function: str, prefix: tuple[int, ...], payload: bytes | None) -> bytes:
+        limits = self._limits
+        instance = self._instance
+        self.fuel_left = self.fuel_used = None
+        try:
+            if isinstance(instance, CompositeInstance):
+                facts = instance.exchange(
+                    function,
+                    prefix,
+                    payload,
+                    result_bytes=limits.result_bytes,
+                    fuel=limits.fuel,
+                    seconds=limits.wall_clock_seconds,
+                )
+            else:
+                facts = exchange(
+                    instance,
+                    function,
+                    prefix,
+                    payload,
+                    result_bytes=limits.result_bytes,
+                    fuel=limits.fuel,
+                    seconds=limits.wall_clock_seconds,
+                )
+        except Trap as trap:
+            self.alive = False
+            self._note_fuel(trap.fuel_left)
+            _raise_fault(trap, trap.function or function, limits)
+        except BaseException:
+            # An engine that failed, or an interrupt in the middle of a
+            # sequence, leaves the instance in a state that nobody knows.
+            self.alive = False
+            raise
+        self._note_fuel(facts.fuel_left)
+        if facts.free_trap is not None:
+            self.alive = False
+            _log.warning(
+                "%s failed after %s: %s; the instance is replaced",
+                DEALLOC,
+                function,
+                facts.free_trap.kind,
+            )
+        return _judge(facts, function, payload, limits)
+
+    def _note_fuel(self, left: int | None) -> None:
+        if left is not None and self._limits.fuel is not None:
+            self.fuel_left = left
+            self.fuel_used = self._limits.fuel - left
+
+
+def _judge(facts: Exchanged, function: str, payload: bytes | None, limits: Limits) -> bytes:
+    if facts.packed is None:
+        length = len(payload or b"")
+        _raise_memory_access(ALLOC, facts.pointer, length, facts.memory_bytes)
+    pointer, length = unpack(facts.packed)
+    if not fits(pointer, length, facts.memory_bytes):
+        _raise_memory_access(function, pointer, length, facts.memory_bytes)
+    if length > limits.result_bytes:
+        raise ResultTooLarge(function, length=length, limit_bytes=limits.result_bytes)
+    assert facts.data is not None
+    return facts.data
+
+
+def _raise_memory_access(function: str, pointer: int, length: int, memory_bytes: int) -> NoReturn:
+    if pointer == 0:
+        what = f"a zero pointer for {length:,} bytes"
+        if function == ALLOC:
+            what += " (out of memory?)"
+    else:
+        what = f"{length:,} bytes at {pointer:#x}, outside its memory of {memory_bytes:,} bytes"
+    raise MemoryAccess(
+        f"{function!r} returned {what}", pointer=pointer, length=length, memory_bytes=memory_bytes
+    )
+
+
+def _raise_fault(trap: Trap, function: str, limits: Limits) -> NoReturn:
+    raise fault_of(trap, function, limits) from trap
+
+
+def fault_of(trap: Trap, function: str, limits: Limits) -> PluginFault:
+    """The error that users see for a trap in an exported function."""
+    if trap.kind is TrapKind.OUT_OF_FUEL:
+        return FuelExhausted(function, budget=limits.fuel)
+    if trap.kind is TrapKind.INTERRUPTED:
+        return WallClockExceeded(function, seconds=limits.wall_clock_seconds or 0)
+    return FunctionCall(function, trap.kind, detail=trap.detail)
+
+
+def instantiation_fault(trap: Trap, limits: Limits) -> PluginFault:
+    """The error that users see for a trap in the start function or a segment."""
+    if trap.kind is TrapKind.OUT_OF_FUEL:
+        return FuelExhausted("start", budget=limits.fuel)
+    if trap.kind is TrapKind.INTERRUPTED:
+        return WallClockExceeded("start", seconds=limits.wall_clock_seconds or 0)
+    return Instantiation(
+        f"the plugin trapped while it was instantiated: {trap.kind}",
+        trap=trap.kind,
+        detail=trap.detail,
+    )

@@ -1,0 +1,238 @@
+"""What an engine must offer to run plugins: the whole contract.
+
+An engine is only asked to run plain, valid WebAssembly. Everything that users
+rely on (message shapes, bounds, signatures, imports) is checked above it, so
+a backend is small: compile, instantiate, call, and access to one memory.
+
+A backend registers a subclass of :class:`Backend` in the entry-point group
+``sen_host.backends`` under the name by which users choose it.
+
+Rules that hold for every method of this file:
+
+* Integers that cross are unsigned: i32 as 0 .. 2**32 - 1, i64 as 0 .. 2**64 - 1.
+* A guest that traps raises :class:`Trap`; a module that the engine refuses
+  raises ``ModuleCompilation``; any other failure of the engine ``EngineFault``.
+  No exception of the engine itself gets out, unless as a ``__cause__``.
+* The host never uses one instance from two threads at the same time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, NamedTuple
+
+from sen_host.errors import TrapKind
+from sen_host.limits import Limits
+
+Isolation = Literal["none", "process"]
+
+
+class Trap(Exception):
+    """The guest trapped. The ABI layer turns it into the error that users see.
+
+    ``detail`` is the engine's text, its first line at most. ``function`` and
+    ``fuel_left`` are set where several calls were made in one crossing.
+    """
+
+    def __init__(
+        self,
+        kind: TrapKind,
+        detail: str | None = None,
+        *,
+        function: str | None = None,
+        fuel_left: int | None = None,
+    ) -> None:
+        super().__init__(kind, detail)
+        self.kind = kind
+        self.detail = detail
+        self.function = function
+        self.fuel_left = fuel_left
+
+
+class FuncType(NamedTuple):
+    """A function type: names of value types, e.g. ``("i32", "i32")``, ``("i64",)``."""
+
+    params: tuple[str, ...]
+    results: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"({', '.join(self.params)}) -> ({', '.join(self.results)})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binding:
+    """One way to reach an engine from this interpreter.
+
+    Attributes:
+        name: by which a user can fix it, unique within the backend.
+        engine: the engine's name and version, e.g. ``Wasmtime 50.0.1``; the
+            name alone where it is not installed.
+        packages: the distributions that provide it, with versions if installed.
+        reason: why it cannot be used here; None if it can.
+        remedy: the command that mends it; None if there is none.
+        isolation: "process" if it must only run in a worker process.
+        enforces: which of fuel, stack_bytes and wall_clock_seconds it enforces.
+            (The host enforces the other limits itself.)
+        any_thread: False if an instance works only in the thread that made it.
+    """
+
+    name: str
+    engine: str
+    packages: tuple[str, ...] = ()
+    reason: str | None = None
+    remedy: str | None = None
+    isolation: Isolation = "none"
+    enforces: frozenset[str] = field(default_factory=frozenset)
+    any_thread: bool = True
+
+    @property
+    def available(self) -> bool:
+        return self.reason is None
+
+
+class Backend(ABC):
+    """An engine, reached through one of its bindings."""
+
+    name: ClassVar[str]
+
+    def __init__(self, binding: Binding) -> None:
+        self.binding = binding
+
+    @classmethod
+    @abstractmethod
+    def bindings(cls) -> tuple[Binding, ...]:
+        """All bindings, the preferred one first, available or not.
+
+        Must be cheap and must not import the engine's Python package.
+        """
+
+    @abstractmethod
+    def validate(self, wasm: bytes) -> None:
+        """Check the module as its author built it, before the host rewrites it.
+
+        Raises:
+            ModuleCompilation: the module is invalid.
+        """
+
+    @abstractmethod
+    def compile(self, wasm: bytes, limits: Limits) -> Module:
+        """Compile a binary module that the host may have rewritten.
+
+        ``limits`` holds what the binding declared to enforce; other limits in
+        it may serve as a second line of defence.
+
+        Raises:
+            ModuleCompilation: the module is invalid.
+        """
+
+
+class Module(ABC):
+    """A compiled module. It may be instantiated many times."""
+
+    @abstractmethod
+    def instantiate(self) -> Instance:
+        """A fresh instance; runs the start function, within the limits.
+
+        Raises:
+            Trap: the start function or a segment trapped.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most engines free with the object
+        """Free what the module holds. Called once, after its instances are closed."""
+
+
+class Instance(ABC):
+    """A live instance. Its memory is the export ``memory``."""
+
+    @abstractmethod
+    def function(self, name: str, type: FuncType) -> Callable[..., int | None]:
+        """The exported function ``name``, whose type is ``type``, as a callable.
+
+        It takes as many integers as the type has parameters and returns the
+        result, or None if there is none. It raises Trap.
+        """
+
+    @abstractmethod
+    def memory_size(self) -> int:
+        """The present size of the memory, in bytes."""
+
+    @abstractmethod
+    def read(self, offset: int, length: int) -> bytes:
+        """A copy of ``length`` bytes. The caller has checked the bounds."""
+
+    @abstractmethod
+    def write(self, offset: int, data: bytes) -> None:
+        """Write ``data``. The caller has checked the bounds."""
+
+    def set_fuel(self, budget: int) -> None:
+        """Set the fuel for the calls to come, 0 to 2**64 - 1."""
+        raise NotImplementedError("the binding does not declare fuel")
+
+    def fuel_left(self) -> int | None:
+        """What is left of the fuel; None if the engine cannot tell."""
+        raise NotImplementedError("the binding does not declare fuel")
+
+    def set_deadline(self, seconds: float) -> None:
+        """From ``seconds`` from now on, a running call traps as INTERRUPTED."""
+        raise NotImplementedError("the binding does not declare wall_clock_seconds")
+
+    def close(self) -> None:  # noqa: B027 - most engines free with the object
+        """Free what the instance holds. Called once; no other call follows."""
+
+
+ALLOC = "plugin_alloc"
+DEALLOC = "plugin_dealloc"
+
+
+class Exchanged(NamedTuple):
+    """The facts of one exchange of messages; the ABI layer judges them.
+
+    Attributes:
+        pointer: what ``plugin_alloc`` returned; 0 if there was no payload.
+        packed: what the function returned; None if it was not called because
+            pointer and length of the payload do not fit the memory.
+        memory_bytes: size of the memory at the last check.
+        data: the message; None if it was not read, because it is out of
+            bounds or longer than the cap.
+        fuel_left: what the function left of its fuel; None if not known.
+        free_trap: the trap of a ``plugin_dealloc``, if one trapped.
+    """
+
+    pointer: int
+    packed: int | None
+    memory_bytes: int
+    data: bytes | None
+    fuel_left: int | None = None
+    free_trap: Trap | None = None
+
+
+class CompositeInstance(Instance):
+    """An instance that makes a whole exchange in one crossing, because crossings are dear."""
+
+    @abstractmethod
+    def exchange(
+        self,
+        function: str,
+        prefix: tuple[int, ...],
+        payload: bytes | None,
+        *,
+        result_bytes: int,
+        fuel: int | None,
+        seconds: float | None,
+    ) -> Exchanged:
+        """Do what ``sen_host.abi.exchange`` does, with the same calls in the same order.
+
+        Args:
+            function: the export to call, as ``function(*prefix, pointer, length)``,
+                or as ``function(*prefix)`` if there is no payload.
+            payload: bytes to hand over, at least one; None for no payload.
+            result_bytes: a longer message is not read.
+            fuel: budget of each guest call, or None for no limit.
+            seconds: time for the whole exchange, or None for no limit.
+
+        Raises:
+            Trap: ``function`` or ``plugin_alloc`` trapped (with the name of the
+                export that trapped).
+        """
