@@ -1,0 +1,5 @@
+"""Wasmtime, in process, over the C API that its wheel ships."""
+
+from sen_host_wasmtime.backend import WasmtimeBackend
+
+__all__ = ["WasmtimeBackend"]

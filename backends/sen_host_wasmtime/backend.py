@@ -1,0 +1,241 @@
+"""The backend ``wasmtime``."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Callable
+from ctypes import byref, c_uint64, c_void_p
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from sen_host.backend import Backend, Binding, FuncType, Instance, Module, Trap
+from sen_host.errors import EngineFault, ModuleCompilation, TrapKind
+from sen_host.limits import Limits
+from sen_host_wasmtime import capi
+from sen_host_wasmtime.engine import Engine, Settings, engine_for
+from sen_host_wasmtime.thread_stack import check_thread_stack
+
+INSTALL = "pip install 'sen-host[wasmtime]'"
+
+# wasmtime/trap.h
+_TRAP_KINDS = {
+    0: TrapKind.STACK_OVERFLOW,
+    1: TrapKind.MEMORY_OUT_OF_BOUNDS,
+    3: TrapKind.TABLE_OUT_OF_BOUNDS,
+    4: TrapKind.UNINITIALIZED_ELEMENT,
+    5: TrapKind.INDIRECT_CALL_TYPE_MISMATCH,
+    6: TrapKind.INTEGER_OVERFLOW,
+    7: TrapKind.INTEGER_DIVIDE_BY_ZERO,
+    8: TrapKind.INVALID_CONVERSION_TO_INTEGER,
+    9: TrapKind.UNREACHABLE,
+    10: TrapKind.INTERRUPTED,
+    11: TrapKind.OUT_OF_FUEL,
+}
+
+
+class WasmtimeBackend(Backend):
+    """Wasmtime in process. It enforces fuel, stack and wall clock by itself."""
+
+    name = "wasmtime"
+
+    @classmethod
+    def bindings(cls) -> tuple[Binding, ...]:
+        try:
+            installed = version("wasmtime")
+        except PackageNotFoundError:
+            return (_binding("Wasmtime", "wasmtime", "the package wasmtime is not installed"),)
+        reason = None
+        if installed.partition(".")[0] != str(capi.PROVEN_MAJOR_VERSION):
+            reason = (
+                f"wasmtime {installed} is installed,"
+                f" this release works with {capi.PROVEN_MAJOR_VERSION}.x"
+            )
+        elif capi.library_path() is None:
+            reason = "the installed wasmtime has no shared library for this platform"
+        return (_binding(f"Wasmtime {installed}", f"wasmtime {installed}", reason),)
+
+    def validate(self, wasm: bytes) -> None:
+        engine = engine_for(Settings(Limits().stack_bytes, fuel=False, deadline=False))
+        error = engine.api.wasmtime_module_validate(engine.pointer, wasm, len(wasm))
+        if error:
+            raise _invalid(engine.api.take_error(error))
+
+    def compile(self, wasm: bytes, limits: Limits) -> WasmtimeModule:
+        settings = Settings(
+            limits.stack_bytes,
+            fuel=limits.fuel is not None,
+            deadline=limits.wall_clock_seconds is not None,
+        )
+        engine = engine_for(settings)
+        pointer = c_void_p()
+        error = engine.api.wasmtime_module_new(engine.pointer, wasm, len(wasm), byref(pointer))
+        if error:
+            raise _invalid(engine.api.take_error(error))
+        assert pointer.value is not None
+        return WasmtimeModule(engine, pointer.value, limits)
+
+
+class WasmtimeModule(Module):
+    """A ``wasmtime_module_t``."""
+
+    def __init__(self, engine: Engine, pointer: int, limits: Limits) -> None:
+        self._engine = engine
+        self._pointer = pointer
+        self._limits = limits
+        self._finalizer = _free_with(self, engine.api.wasmtime_module_delete, pointer)
+
+    def instantiate(self) -> WasmtimeInstance:
+        return WasmtimeInstance(self._engine, self._pointer, self._limits)
+
+    def close(self) -> None:
+        self._finalizer()
+
+
+class WasmtimeInstance(Instance):
+    """A store with the one instance that lives in it."""
+
+    def __init__(self, engine: Engine, module: int, limits: Limits) -> None:
+        check_thread_stack(limits.stack_bytes)
+        self._api = api = engine.api
+        self._engine = engine
+        self._stack_bytes = limits.stack_bytes
+        self._functions: dict[str, Callable[..., int | None]] = {}
+        store = api.wasmtime_store_new(engine.pointer, None, None)
+        self._finalizer = _free_with(self, api.wasmtime_store_delete, store)
+        self._context: int = api.wasmtime_store_context(store)
+        if limits.memory_bytes is not None:
+            api.wasmtime_store_limiter(store, limits.memory_bytes, -1, 1, -1, -1)
+        if limits.fuel is not None:
+            self.set_fuel(limits.fuel)
+        if limits.wall_clock_seconds is not None:
+            self.set_deadline(limits.wall_clock_seconds)
+        self._trap = c_void_p()
+        self._instance = capi.Instance()
+        error = api.wasmtime_instance_new(
+            self._context, module, None, 0, byref(self._instance), byref(self._trap)
+        )
+        if error or self._trap:
+            self._raise(error)
+        self._memory = self._export("memory", capi.EXTERN_MEMORY).of.memory
+        self._memory_ref = byref(self._memory)
+        self._fuel = c_uint64()
+
+    def function(self, name: str, type: FuncType) -> Callable[..., int | None]:
+        known = self._functions.get(name)
+        if known is None:
+            known = self._functions[name] = self._prepare(name, type)
+        return known
+
+    def memory_size(self) -> int:
+        return int(self._api.wasmtime_memory_data_size(self._context, self._memory_ref))
+
+    def read(self, offset: int, length: int) -> bytes:
+        base = self._api.wasmtime_memory_data(self._context, self._memory_ref)
+        return ctypes.string_at(base + offset, length)
+
+    def write(self, offset: int, data: bytes) -> None:
+        base = self._api.wasmtime_memory_data(self._context, self._memory_ref)
+        ctypes.memmove(base + offset, data, len(data))
+
+    def set_fuel(self, budget: int) -> None:
+        error = self._api.wasmtime_context_set_fuel(self._context, budget)
+        if error:
+            raise EngineFault("Wasmtime took no fuel", detail=self._api.take_error(error))
+
+    def fuel_left(self) -> int:
+        error = self._api.wasmtime_context_get_fuel(self._context, byref(self._fuel))
+        if error:
+            raise EngineFault("Wasmtime told no fuel", detail=self._api.take_error(error))
+        return self._fuel.value
+
+    def set_deadline(self, seconds: float) -> None:
+        ticks = self._engine.ticks(seconds)
+        self._api.wasmtime_context_set_epoch_deadline(self._context, ticks)
+
+    def close(self) -> None:
+        self._functions.clear()
+        self._finalizer()
+
+    def _export(self, name: str, kind: int) -> capi.Extern:
+        extern = capi.Extern()
+        encoded = name.encode()
+        found = self._api.wasmtime_instance_export_get(
+            self._context, byref(self._instance), encoded, len(encoded), byref(extern)
+        )
+        if not found or extern.kind != kind:
+            raise EngineFault(f"Wasmtime does not find the export {name!r}")
+        return extern
+
+    def _prepare(self, name: str, type: FuncType) -> Callable[..., int | None]:
+        """A callable over argument and result values that are laid out once."""
+        for value_type in (*type.params, *type.results):
+            if value_type not in ("i32", "i64"):
+                raise EngineFault(f"{name!r} takes or returns {value_type}, not an integer")
+        function = self._export(name, capi.EXTERN_FUNC).of.function
+        arguments = (capi.Value * len(type.params))()
+        for argument, value_type in zip(arguments, type.params, strict=True):
+            argument.kind = capi.VALUE_KINDS[value_type]
+        results = (capi.Value * len(type.results))()
+        slots = [argument.of for argument in arguments]
+        count, result_count = len(slots), len(results)
+        result = results[0].of if results else None
+        wide_result = bool(results) and type.results[0] == "i64"
+        call, context = self._api.wasmtime_func_call, self._context
+        function_ref, trap, trap_ref = byref(function), self._trap, byref(self._trap)
+        stack_bytes, fail = self._stack_bytes, self._raise
+
+        def invoke(*values: int) -> int | None:
+            check_thread_stack(stack_bytes)
+            if len(values) != count:
+                raise TypeError(f"{name!r} takes {count} arguments, {len(values)} were given")
+            # A u64 slot serves i32 too: the machine is little-endian.
+            for slot, value in zip(slots, values):  # noqa: B905 - checked above, and hot
+                slot.u64 = value
+            error = call(context, function_ref, arguments, count, results, result_count, trap_ref)
+            if error or trap:
+                fail(error)
+            if result is None:
+                return None
+            return result.u64 if wide_result else result.u32  # type: ignore[no-any-return]
+
+        return invoke
+
+    def _raise(self, error: int | None) -> None:
+        if error:
+            raise EngineFault("Wasmtime failed", detail=_first_line(self._api.take_error(error)))
+        pointer, self._trap.value = self._trap.value, None
+        assert pointer is not None
+        code, text = self._api.take_trap(pointer)
+        kind = TrapKind.UNKNOWN if code is None else _TRAP_KINDS.get(code, TrapKind.UNKNOWN)
+        raise Trap(kind, _cause(text))
+
+
+def _binding(engine: str, package: str, reason: str | None) -> Binding:
+    return Binding(
+        name="c-api",
+        engine=engine,
+        packages=(package,),
+        reason=reason,
+        remedy=INSTALL if reason else None,
+        enforces=frozenset({"fuel", "stack_bytes", "wall_clock_seconds"}),
+    )
+
+
+def _free_with(owner: object, free: Any, pointer: int) -> weakref.finalize[Any, Any]:
+    finalizer = weakref.finalize(owner, free, pointer)
+    finalizer.atexit = False
+    return finalizer
+
+
+def _invalid(text: str) -> ModuleCompilation:
+    return ModuleCompilation(detail=_cause(text))
+
+
+def _cause(text: str) -> str:
+    """The innermost cause of a chain as Wasmtime prints it."""
+    return text.strip().rpartition("\n")[2].strip().removeprefix("wasm trap: ")
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]

@@ -1,0 +1,88 @@
+"""Engines, one per configuration, and the clock that ends calls on time."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from typing import NamedTuple
+
+from sen_host.errors import EngineCreation
+from sen_host_wasmtime.capi import BOOLEAN_SETTINGS, CApi, load
+
+TICK_SECONDS = 0.01
+IDLE_TICKS = 500
+
+
+class Settings(NamedTuple):
+    """What an engine is configured by; modules compiled by one fit no other."""
+
+    stack_bytes: int
+    fuel: bool
+    deadline: bool
+
+
+class Engine:
+    """A ``wasm_engine_t`` and, if it has deadlines, the ticks of its epoch."""
+
+    def __init__(self, settings: Settings, *, parallel: bool) -> None:
+        self.api: CApi = load()
+        config = self.api.wasm_config_new()
+        chosen = {
+            "consume_fuel": settings.fuel,
+            "epoch_interruption": settings.deadline,
+            "parallel_compilation": parallel,
+        }
+        for setting in BOOLEAN_SETTINGS:
+            getattr(self.api, f"wasmtime_config_{setting}_set")(config, chosen.get(setting, False))
+        self.api.wasmtime_config_max_wasm_stack_set(config, settings.stack_bytes)
+        self.pointer: int = self.api.wasm_engine_new_with_config(config)
+        if not self.pointer:
+            raise EngineCreation("Wasmtime refused its configuration", detail=str(settings))
+        self._ticker: threading.Thread | None = None
+        self._ticks_to_run = 0
+
+    def ticks(self, seconds: float) -> int:
+        """How many ticks make at least ``seconds``; keeps the clock running as long."""
+        count = math.ceil(seconds / TICK_SECONDS) + 1
+        self._ticks_to_run = max(self._ticks_to_run, count + IDLE_TICKS)
+        if self._ticker is None or not self._ticker.is_alive():
+            self._ticker = threading.Thread(
+                target=self._tick, name="sen-host-wasmtime-clock", daemon=True
+            )
+            self._ticker.start()
+        return count
+
+    def _tick(self) -> None:
+        while self._ticks_to_run > 0:
+            self._ticks_to_run -= 1
+            time.sleep(TICK_SECONDS)
+            self.api.wasmtime_engine_increment_epoch(self.pointer)
+        self._ticker = None
+
+
+_engines: dict[Settings, Engine] = {}
+_lock = threading.Lock()
+_forked = False
+
+
+def engine_for(settings: Settings) -> Engine:
+    """The engine of these settings; engines live as long as the process."""
+    with _lock:
+        engine = _engines.get(settings)
+        if engine is None:
+            # The threads that compile in parallel do not survive a fork, and
+            # a child would wait for them for ever.
+            engine = _engines[settings] = Engine(settings, parallel=not _forked)
+        return engine
+
+
+def _after_fork() -> None:
+    global _forked, _lock
+    _forked = True
+    _lock = threading.Lock()
+    _engines.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
