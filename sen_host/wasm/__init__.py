@@ -1,0 +1,1 @@
+"""Reading and rewriting WebAssembly binaries. Knows the binary format, no engine."""

@@ -1,0 +1,46 @@
+"""Write a limit into a module's memory types, so that growth fails alike everywhere."""
+
+from __future__ import annotations
+
+from sen_host.errors import MemoryLimitExceeded
+from sen_host.limits import PAGE_BYTES
+from sen_host.wasm.leb128 import encode_unsigned
+from sen_host.wasm.reader import ParsedModule, SectionId
+
+
+def limit_memory(module: ParsedModule, limit_bytes: int) -> bytes:
+    """The module's bytes with the maximum of each of its own memories lowered to the limit.
+
+    A maximum that is not above the limit stays, and so does every byte outside
+    the memory section. Imported memories are not touched: who provides one
+    limits it. The module must be valid, since the rewriting would mend a maximum
+    above 4 GiB.
+
+    Args:
+        limit_bytes: rounded down to whole pages of 64 KiB.
+
+    Raises:
+        MemoryLimitExceeded: a memory starts with more than the limit.
+    """
+    limit_pages = limit_bytes // PAGE_BYTES
+    section = module.section(SectionId.MEMORY)
+    if section is None:
+        return module.data
+    content = bytearray(encode_unsigned(len(module.memories)))
+    for memory in module.memories:
+        minimum, maximum = memory.limits
+        if minimum > limit_pages:
+            raise MemoryLimitExceeded(
+                initial_bytes=minimum * PAGE_BYTES, limit_bytes=limit_pages * PAGE_BYTES
+            )
+        pages = limit_pages if maximum is None else min(maximum, limit_pages)
+        content += b"\x01" + encode_unsigned(minimum) + encode_unsigned(pages)
+    return b"".join(
+        (
+            module.data[: section.start],
+            bytes((SectionId.MEMORY,)),
+            encode_unsigned(len(content)),
+            content,
+            module.data[section.end :],
+        )
+    )
