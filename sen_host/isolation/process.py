@@ -1,0 +1,299 @@
+"""Any backend, run in worker processes: the backend contract over a connection."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, replace
+from functools import partial
+from threading import Lock
+from typing import Any, TypeVar
+
+from sen_host.backend import (
+    Backend,
+    Binding,
+    CompositeInstance,
+    Exchanged,
+    FuncType,
+    Module,
+    Trap,
+)
+from sen_host.errors import BackendUnavailable, TrapKind, WorkerDied
+from sen_host.isolation import frames, replies
+from sen_host.isolation.connection import Connection, Overrun, reset_after_fork
+from sen_host.limits import Limits
+
+T = TypeVar("T")
+
+START_SECONDS = 30.0
+"""How long the start of a worker may take, the import of its engine included."""
+
+BACKSTOP_SECONDS = 1.0
+"""How long after an engine's own deadline the worker is killed."""
+
+_WALL_CLOCK = "wall_clock_seconds"
+
+
+class ProcessBackend(Backend):
+    """Runs another backend so that each compiled module has a worker process of its own.
+
+    It adds a wall-clock limit to what the other backend enforces: the worker
+    is killed, and with it all instances of that module. Its ``binding`` is the
+    other one's, with ``isolation`` "process".
+
+    The next ``instantiate`` after a kill or a crash starts a new worker, and
+    compiles the module there, without further notice. All methods may raise
+    WorkerDied, EngineCreation and BackendUnavailable.
+    """
+
+    def __init__(
+        self, target: str, name: str, binding: Binding, *, start_seconds: float = START_SECONDS
+    ) -> None:
+        """Wrap a backend; starts nothing yet.
+
+        Args:
+            target: where its class is, as ``module:Class``. It is not imported
+                into this process.
+            name: the backend's name.
+            binding: the binding to run it with.
+            start_seconds: how long the start of a worker may take.
+
+        Raises:
+            BackendUnavailable: a worker cannot import the class.
+        """
+        super().__init__(
+            replace(
+                binding,
+                isolation="process",
+                enforces=binding.enforces | {_WALL_CLOCK},
+                any_thread=True,
+            )
+        )
+        self._inner = binding
+        self.name = name  # type: ignore[misc]  # there are as many as there are others
+        if target.startswith("__main__:") or "<locals>" in target:
+            raise BackendUnavailable(
+                name,
+                f"a worker process cannot import {target!r}",
+                hint="define the class at the top of a module that is not the program itself",
+            )
+        self._target = target
+        self._start_seconds = start_seconds
+        self.has_deadline = _WALL_CLOCK in binding.enforces
+        """Whether the engine stops guests by itself; then the kill is only the backstop."""
+        # A worker that has validated a module is kept for its compilation.
+        self._spare: deque[Connection] = deque(maxlen=1)
+
+    @classmethod
+    def bindings(cls) -> tuple[Binding, ...]:
+        """None of its own: it runs the bindings of others."""
+        return ()
+
+    def validate(self, wasm: bytes) -> None:
+        worker = self.worker()
+        try:
+            worker.request((frames.VALIDATE, wasm), replies.nothing, seconds=None)
+        finally:
+            self._spare.append(worker)
+
+    def compile(self, wasm: bytes, limits: Limits) -> ProcessModule:
+        worker = self.worker()
+        module = ProcessModule(self, wasm, limits)
+        try:
+            module.compile_in(worker)
+        except BaseException:
+            self._spare.append(worker)
+            raise
+        return module
+
+    def worker(self) -> Connection:
+        """A worker that holds no module yet."""
+        with suppress(IndexError):
+            worker = self._spare.pop()
+            if worker.is_alive():
+                return worker
+        return Connection(self._target, self._inner, start_seconds=self._start_seconds)
+
+
+class ProcessModule(Module):
+    """A module in a worker, or in the next one; ``instantiate`` is safe in any thread."""
+
+    def __init__(self, backend: ProcessBackend, wasm: bytes, limits: Limits) -> None:
+        self._backend = backend
+        self._wasm = wasm
+        self._limits = limits
+        self._lock = Lock()
+        self._worker: Connection | None = None
+        self._unused: deque[int] = deque()
+        reset_after_fork(self)
+
+    def compile_in(self, worker: Connection) -> None:
+        """Compile the module in ``worker`` and use that from now on."""
+        limits = self._limits
+        if not self._backend.has_deadline:
+            limits = replace(limits, wall_clock_seconds=None)
+        worker.request((frames.COMPILE, self._wasm, asdict(limits)), replies.nothing, seconds=None)
+        self._worker, self._unused = worker, deque()
+
+    def instantiate(self) -> ProcessInstance:
+        with self._lock:
+            if self._worker is None or not self._worker.is_alive():
+                self.compile_in(self._backend.worker())
+            worker, unused = self._worker, self._unused
+        assert worker is not None
+        keys = _drain(unused)
+        key = _run_guest(
+            worker,
+            (frames.INSTANTIATE, keys),
+            replies.unsigned,
+            seconds=self._limits.wall_clock_seconds,
+            has_deadline=self._backend.has_deadline,
+        )
+        return ProcessInstance(worker, key, unused, has_deadline=self._backend.has_deadline)
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._worker is not None:
+            self._worker.end()
+
+    def after_fork(self) -> None:
+        """In a fork of the host: another thread may have held the lock."""
+        self._lock = Lock()
+
+
+class ProcessInstance(CompositeInstance):
+    """An instance in a worker; each method is one round trip.
+
+    Where a call ran over its time, the worker was killed: the call raises
+    Trap (INTERRUPTED), and all other calls to that worker WorkerDied.
+    """
+
+    _closed = True
+
+    def __init__(
+        self, worker: Connection, key: int, unused: deque[int], *, has_deadline: bool
+    ) -> None:
+        """``unused`` takes the keys of instances to be freed in the worker."""
+        self._worker = worker
+        self._key = key
+        self._unused = unused
+        self._has_deadline = has_deadline
+        self._deadline: float | None = None
+        self._closed = False
+
+    def exchange(
+        self,
+        function: str,
+        prefix: tuple[int, ...],
+        payload: bytes | None,
+        *,
+        result_bytes: int,
+        fuel: int | None,
+        seconds: float | None,
+    ) -> Exchanged:
+        inner_seconds = seconds if self._has_deadline else None
+        return _run_guest(
+            self._worker,
+            (
+                frames.EXCHANGE,
+                self._key,
+                function,
+                prefix,
+                payload,
+                result_bytes,
+                fuel,
+                inner_seconds,
+            ),
+            partial(
+                replies.exchanged,
+                payload_bytes=None if payload is None else len(payload),
+                result_bytes=result_bytes,
+            ),
+            function=function,
+            data_bytes=result_bytes,
+            seconds=seconds,
+            has_deadline=self._has_deadline,
+        )
+
+    def function(self, name: str, type: FuncType) -> Callable[..., int | None]:
+        return partial(self._call, name, type)
+
+    def _call(self, name: str, type: FuncType, *arguments: int) -> int | None:
+        seconds = None
+        if self._deadline is not None:
+            seconds = max(0.0, self._deadline - time.monotonic())
+        return _run_guest(
+            self._worker,
+            (frames.CALL, self._key, name, type.params, type.results, arguments),
+            partial(replies.result, types=type.results),
+            function=name,
+            seconds=seconds,
+            has_deadline=self._has_deadline,
+        )
+
+    def memory_size(self) -> int:
+        return self._worker.request((frames.MEMORY_SIZE, self._key), replies.memory_size)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._worker.request(
+            (frames.READ, self._key, offset, length),
+            partial(replies.data, length=length),
+            data_bytes=length,
+        )
+
+    def write(self, offset: int, data: bytes) -> None:
+        self._worker.request((frames.WRITE, self._key, offset, data), replies.nothing)
+
+    def set_fuel(self, budget: int) -> None:
+        self._worker.request((frames.SET_FUEL, self._key, budget), replies.nothing)
+
+    def fuel_left(self) -> int | None:
+        return self._worker.request((frames.FUEL_LEFT, self._key), replies.fuel)
+
+    def set_deadline(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        if self._has_deadline:
+            self._worker.request((frames.SET_DEADLINE, self._key, seconds), replies.nothing)
+
+    def close(self) -> None:
+        self._closed = True
+        self._unused.append(self._key)
+        keys = _drain(self._unused)
+        try:
+            if not self._worker.try_request((frames.FREE, keys)):
+                self._unused.extend(keys)
+        except WorkerDied:
+            return  # and all that it held is gone with it
+
+    def __del__(self) -> None:
+        # Only a note: this may run in the middle of a round trip.
+        if not self._closed:
+            self._unused.append(self._key)
+
+
+def _run_guest(
+    worker: Connection,
+    message: tuple[object, ...],
+    check: Callable[[Any], T],
+    *,
+    seconds: float | None,
+    has_deadline: bool,
+    function: str | None = None,
+    data_bytes: int = 0,
+) -> T:
+    if seconds is not None and has_deadline:
+        seconds += BACKSTOP_SECONDS
+    try:
+        return worker.request(message, check, data_bytes=data_bytes, seconds=seconds)
+    except Overrun as overrun:
+        raise Trap(TrapKind.INTERRUPTED, function=function) from overrun
+
+
+def _drain(keys: deque[int]) -> tuple[int, ...]:
+    drained: list[int] = []
+    with suppress(IndexError):
+        while True:
+            drained.append(keys.popleft())
+    return tuple(drained)

@@ -1,0 +1,263 @@
+"""The worker process: one engine, one module, one thread that makes all engine calls.
+
+It is started by :mod:`sen_host.isolation.connection` and serves the protocol of
+:mod:`sen_host.isolation.frames` until its host is gone. It always leaves with
+``os._exit``, because engines are known to abort in the interpreter's shutdown.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NoReturn
+
+from sen_host.backend import (
+    Backend,
+    Binding,
+    CompositeInstance,
+    Exchanged,
+    FuncType,
+    Instance,
+    Module,
+    Trap,
+)
+from sen_host.errors import BackendUnavailable, EngineCreation, EngineFault, SenHostError
+from sen_host.isolation import frames
+from sen_host.limits import Limits
+
+_STDERR_BYTES = 64 * 1024
+_STDERR_TAIL_BYTES = 4 * 1024
+
+
+def main(requests: int, replies: int, lifeline: int) -> NoReturn:
+    """Serve until the host hangs up; the arguments are file descriptors."""
+    status = 1
+    try:
+        for fd in (requests, replies, lifeline):
+            os.set_inheritable(fd, False)
+        _serve(requests, replies, Lifeline(lifeline))
+        status = 0
+    except BaseException:
+        # Fd 2 is a file of the host, which shows its end in the error.
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(status)
+
+
+def _serve(requests: int, replies: int, lifeline: Lifeline) -> None:
+    server = Server(lifeline)
+    while server.running:
+        try:
+            request = frames.decode_request(frames.receive(requests, None))
+        except frames.HangUp:
+            return
+        frame = memoryview(server.answer(request))
+        while frame:
+            frame = frame[os.write(replies, frame) :]
+        _trim_stderr()
+
+
+def _trim_stderr() -> None:
+    """Keep the file behind fd 2 small; it is open for appending."""
+    if os.lseek(2, 0, os.SEEK_CUR) > _STDERR_BYTES:
+        size = os.fstat(2).st_size
+        tail = os.pread(2, _STDERR_TAIL_BYTES, max(0, size - _STDERR_TAIL_BYTES))
+        os.ftruncate(2, 0)
+        os.write(2, tail)
+
+
+class Lifeline:
+    """Ends the worker when its host is gone.
+
+    A thread waits for the hang-up. An engine may hold the interpreter's lock for
+    as long as a guest runs, and then no thread gets a turn: so the kernel is
+    told to kill the worker by itself while guests may run.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        _thread.start_new_thread(self._watch, ())
+
+    def _watch(self) -> None:
+        os.read(self._fd, 1)
+        os._exit(0)
+
+    def arm(self, armed: bool) -> None:
+        """Let the kernel kill the worker at the hang-up, or not."""
+        if sys.platform != "linux":
+            return
+        import fcntl
+        from signal import SIGKILL
+
+        flags = fcntl.fcntl(self._fd, fcntl.F_GETFL) & ~os.O_ASYNC
+        if armed:
+            fcntl.fcntl(self._fd, fcntl.F_SETOWN, os.getpid())
+            fcntl.fcntl(self._fd, fcntl.F_SETSIG, SIGKILL)
+            flags |= os.O_ASYNC
+        fcntl.fcntl(self._fd, fcntl.F_SETFL, flags)
+
+
+class Server:
+    """Answers requests on a backend, which the first of them names."""
+
+    def __init__(self, lifeline: Lifeline) -> None:
+        self.running = True
+        self._lifeline = lifeline
+        self._backend: Backend
+        self._module: Module | None = None
+        self._instances: dict[int, Instance] = {}
+        self._last_instance = 0
+        self._operations: dict[int, Callable[..., object]] = {
+            frames.START: self._start,
+            frames.VALIDATE: self._validate,
+            frames.COMPILE: self._compile,
+            frames.INSTANTIATE: self._instantiate,
+            frames.CALL: self._call,
+            frames.EXCHANGE: self._exchange,
+            frames.MEMORY_SIZE: lambda key: self._instances[key].memory_size(),
+            frames.READ: lambda key, offset, length: self._instances[key].read(offset, length),
+            frames.WRITE: lambda key, offset, data: self._instances[key].write(offset, data),
+            frames.SET_FUEL: lambda key, budget: self._instances[key].set_fuel(budget),
+            frames.FUEL_LEFT: lambda key: self._instances[key].fuel_left(),
+            frames.SET_DEADLINE: lambda key, seconds: self._instances[key].set_deadline(seconds),
+            frames.FREE: self._free,
+            frames.END: self._end,
+        }
+
+    def answer(self, request: tuple[Any, ...]) -> bytes:
+        """The frame that answers ``request``."""
+        try:
+            value = self._operations[request[0]](*request[1:])
+            return frames.encode((frames.DONE, value))
+        except Trap as trap:
+            return frames.encode((frames.TRAP, *frames.encode_trap(trap)))
+        except BaseException as error:  # native bindings raise theirs, e.g. for a panic
+            return _encode_fault(error)
+
+    def _start(self, protocol: int, target: str, fields: dict[str, Any]) -> int:
+        if protocol == frames.PROTOCOL:
+            binding = Binding(**{**fields, "enforces": frozenset(fields["enforces"])})
+            try:
+                backend = _load(target)
+            except BaseException as error:
+                reason = f"{target!r} cannot be imported: {_describe(error)}"
+                raise BackendUnavailable(binding.engine, reason, hint=binding.remedy) from error
+            try:
+                self._backend = backend(binding)
+            except SenHostError:
+                raise
+            except BaseException as error:
+                message = f"{binding.engine} could not be started"
+                raise EngineCreation(message, detail=_describe(error)) from error
+        return frames.PROTOCOL
+
+    def _validate(self, wasm: bytes) -> None:
+        self._backend.validate(wasm)
+
+    def _compile(self, wasm: bytes, limits: dict[str, Any]) -> None:
+        self._lifeline.arm(False)
+        self._module = self._backend.compile(wasm, Limits(**limits))
+        self._lifeline.arm(True)
+
+    def _instantiate(self, unused: tuple[int, ...]) -> int:
+        self._free(unused)
+        assert self._module is not None
+        instance = self._module.instantiate()
+        self._last_instance += 1
+        self._instances[self._last_instance] = instance
+        return self._last_instance
+
+    def _call(
+        self,
+        key: int,
+        name: str,
+        params: tuple[str, ...],
+        results: tuple[str, ...],
+        arguments: tuple[int, ...],
+    ) -> int | None:
+        return self._instances[key].function(name, FuncType(params, results))(*arguments)
+
+    def _exchange(
+        self,
+        key: int,
+        function: str,
+        prefix: tuple[int, ...],
+        payload: bytes | None,
+        result_bytes: int,
+        fuel: int | None,
+        seconds: float | None,
+    ) -> tuple[object, ...]:
+        instance = self._instances[key]
+        facts: Exchanged
+        if isinstance(instance, CompositeInstance):
+            facts = instance.exchange(
+                function, prefix, payload, result_bytes=result_bytes, fuel=fuel, seconds=seconds
+            )
+        else:
+            from sen_host.abi import exchange
+
+            facts = exchange(
+                instance,
+                function,
+                prefix,
+                payload,
+                result_bytes=result_bytes,
+                fuel=fuel,
+                seconds=seconds,
+            )
+        if facts.free_trap is None:
+            return tuple(facts)
+        return (*facts[:-1], frames.encode_trap(facts.free_trap))
+
+    def _free(self, keys: tuple[int, ...]) -> None:
+        for key in keys:
+            self._instances.pop(key).close()
+
+    def _end(self) -> None:
+        self.running = False
+        self._free(tuple(self._instances))
+        if self._module is not None:
+            self._module.close()
+
+
+def _load(target: str) -> type[Backend]:
+    module, _, path = target.partition(":")
+    try:
+        found: Any = import_module(module)
+    except ModuleNotFoundError:
+        # Some installations are reached only through import hooks, which the
+        # site module sets up. It was left out because it is slow.
+        import site
+
+        site.main()
+        found = import_module(module)
+    for name in path.split("."):
+        found = getattr(found, name)
+    backend: type[Backend] = found
+    return backend
+
+
+# The module of faults is slow to import and seldom needed.
+
+
+def _describe(error: BaseException) -> str:
+    from sen_host.isolation.faults import describe
+
+    return describe(error)
+
+
+def _encode_fault(error: BaseException) -> bytes:
+    from sen_host.isolation.faults import describe, encode_fault
+
+    try:
+        frame = frames.encode((frames.FAULT, *encode_fault(error)))
+    except Exception:
+        frame = b""
+    if 0 < len(frame) <= frames.OVERHEAD_BYTES:
+        return frame
+    # An attribute that cannot cross, or too much of it.
+    substitute = EngineFault("the engine failed", detail=describe(error))
+    return frames.encode((frames.FAULT, *encode_fault(substitute)))
