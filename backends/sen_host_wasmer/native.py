@@ -1,0 +1,194 @@
+"""The binding ``native``: the package ``wasmer``, in process.
+
+It has no fuel, no interrupt and no stack limit, and holds the interpreter's
+lock during a call. Its objects work only in the thread that made them; in any
+other they raise a ``PanicException``, which is a BaseException.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from sen_host.backend import Backend, Binding, FuncType, Instance, Module
+from sen_host.errors import (
+    BackendUnavailable,
+    EngineCreation,
+    EngineFault,
+    FunctionNotFound,
+    ModuleCompilation,
+)
+from sen_host.limits import Limits
+from sen_host.wasm.reader import check_header
+from sen_host_wasmer.traps import first_line, parse_trap
+
+_MASKS = {"i32": 0xFFFF_FFFF, "i64": 0xFFFF_FFFF_FFFF_FFFF}
+
+_WRITABLE = 0x200  # PyBUF_WRITE of CPython's buffer protocol
+_memory_view_at = ctypes.PYFUNCTYPE(
+    ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int
+)(("PyMemoryView_FromMemory", ctypes.pythonapi))
+
+_KEPT_CHARACTERS = 4096
+"""Of an engine's text; an exception with a longer one is not chained."""
+
+
+class NativeBackend(Backend):
+    """Wasmer with the Cranelift compiler."""
+
+    name = "wasmer"
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        try:
+            self._wasmer: Any = import_module("wasmer")
+            self._compiler = import_module("wasmer_compiler_cranelift").Compiler
+        except ImportError as error:
+            raise BackendUnavailable(self.name, str(error)) from error
+
+    @classmethod
+    def bindings(cls) -> tuple[Binding, ...]:
+        from sen_host_wasmer.bindings import native_binding
+
+        return (native_binding(),)
+
+    def _store(self) -> Any:
+        try:
+            return _checked(
+                self._wasmer.Store, _checked(self._wasmer.engine.Universal, self._compiler)
+            )
+        except EngineFault as error:
+            raise EngineCreation("Wasmer did not start", detail=error.detail) from error
+
+    def validate(self, wasm: bytes) -> None:
+        check_header(wasm)
+        store = self._store()
+        if not _checked(self._wasmer.Module.validate, store, wasm):
+            # Only the compiler tells what is wrong.
+            self._compile(store, wasm)
+            raise ModuleCompilation
+
+    def compile(self, wasm: bytes, limits: Limits) -> Module:  # noqa: ARG002 - it enforces none
+        check_header(wasm)
+        # A store for each module: compiling many modules in one store leaks.
+        return NativeModule(self._wasmer, self._compile(self._store(), wasm))
+
+    def _compile(self, store: Any, wasm: bytes) -> Any:
+        try:
+            return _checked(self._wasmer.Module, store, wasm)
+        except EngineFault as error:
+            if isinstance(error.__cause__, RuntimeError):
+                detail = first_line(str(error.__cause__))
+                raise ModuleCompilation(detail=detail) from error.__cause__
+            raise
+
+
+class NativeModule(Module):
+    def __init__(self, wasmer: Any, module: Any) -> None:
+        self._wasmer = wasmer
+        self._module = module
+
+    def instantiate(self) -> Instance:
+        return NativeInstance(_checked(self._wasmer.Instance, self._module))
+
+    def close(self) -> None:
+        self._module = None
+
+
+class NativeInstance(Instance):
+    def __init__(self, instance: Any) -> None:
+        self._exports = instance.exports
+        self._memory = _checked(getattr, self._exports, "memory")
+        self._view: memoryview = _checked(_view_of, self._memory)
+        self._may_have_grown = False
+        self._functions: dict[str, Callable[..., int | None]] = {}
+
+    def function(self, name: str, type: FuncType) -> Callable[..., int | None]:
+        found = self._functions.get(name)
+        if found is None:
+            try:
+                raw = getattr(self._exports, name)
+            except LookupError:
+                raise FunctionNotFound(name) from None
+            found = self._functions[name] = self._callable(name, raw, type)
+        return found
+
+    def memory_size(self) -> int:
+        return self._memory_view().nbytes
+
+    def read(self, offset: int, length: int) -> bytes:
+        return bytes(self._memory_view()[offset : offset + length])
+
+    def write(self, offset: int, data: bytes) -> None:
+        self._memory_view()[offset : offset + len(data)] = data
+
+    def _memory_view(self) -> memoryview:
+        # The memory moves only when it grows, and grows only in a call.
+        if self._may_have_grown:
+            self._may_have_grown = False
+            if _checked(getattr, self._memory, "data_size") != self._view.nbytes:
+                self._view = _checked(_view_of, self._memory)
+        return self._view
+
+    def _callable(
+        self, name: str, raw: Callable[..., Any], type: FuncType
+    ) -> Callable[..., int | None]:
+        """``raw`` with results unsigned, errors ours, and arguments counted."""
+        count = len(type.params)
+        mask = _MASKS[type.results[0]] if type.results else None
+
+        def call(*arguments: int) -> int | None:
+            if len(arguments) != count:  # Wasmer ignores what is too much.
+                raise TypeError(f"{name} takes {count} arguments, not {len(arguments)}")
+            self._may_have_grown = True
+            try:
+                result = raw(*arguments)
+            except BaseException as error:
+                failure = _failure(error)
+            else:
+                return None if mask is None else result & mask
+            raise failure
+
+        return call
+
+    def close(self) -> None:
+        self._functions.clear()
+        del self._exports, self._memory, self._view
+
+
+def _view_of(memory: Any) -> memoryview:
+    """The present bytes of a memory."""
+    view = memoryview(memory.buffer)
+    size = memory.data_size
+    if view.nbytes == size:
+        return view
+    # Wasmer 2.1 shows a memory of exactly 4 GiB as an empty buffer, though at
+    # the right address.
+    address = ctypes.addressof((ctypes.c_char * 0).from_buffer(view))
+    large: memoryview = _memory_view_at(address, size, _WRITABLE)
+    return large
+
+
+def _checked(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call the engine; its exceptions become ours."""
+    try:
+        return function(*arguments)
+    except BaseException as error:
+        failure = _failure(error)
+    # Raised out here, so that a long text is not kept alive as the context.
+    raise failure
+
+
+def _failure(error: BaseException) -> BaseException:
+    """What to raise instead of an exception that came out of the engine."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
+        return error
+    text = str(error.args[0]) if error.args else ""
+    failure: Exception | None = parse_trap(text)
+    if failure is None:
+        failure = EngineFault("Wasmer failed", detail=f"{type(error).__name__}: {first_line(text)}")
+    if len(text) <= _KEPT_CHARACTERS:
+        failure.__cause__ = error
+    return failure

@@ -1,0 +1,169 @@
+"""Have Wasmer validate a module without compiling or running it.
+
+``wasmer-sdk`` validates a module only when it starts a command, before it
+compiles it. So the module is made invalid in one place that is looked at last:
+a byte behind the ``end`` of the last function. If that byte is what Wasmer
+complains about, all the rest is valid. No index space changes by this.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from sen_host.errors import EngineFault, ModuleCompilation
+from sen_host.wasm.leb128 import encode_unsigned
+from sen_host.wasm.reader import HEADER_BYTES, ParsedModule, Section, SectionId
+from sen_host_wasmer.traps import first_line
+
+COMPILATION = "compile error: "
+"""What the text of a module that does not compile contains."""
+
+_POISON = b"\x01"  # nop
+_VERDICT = "operators remaining after end of function"
+_QUOTED = re.compile(r'compile error: \w+\("(.*)"\)')
+_OFFSET = re.compile(r" \(at offset 0x([0-9a-f]+)\)")
+_BEHIND_EXPORTS = frozenset(
+    {
+        SectionId.START,
+        SectionId.ELEMENT,
+        SectionId.DATA_COUNT,
+        SectionId.CODE,
+        SectionId.DATA,
+    }
+)
+
+
+def compilation_reason(text: str) -> str:
+    """Wasmer's reason for not compiling a module, out of its whole text."""
+    quoted = _QUOTED.search(text)
+    return first_line(quoted[1] if quoted else text.partition(COMPILATION)[2])
+
+
+@dataclass(frozen=True)
+class Poisoned:
+    """A module made invalid in one place.
+
+    Attributes:
+        wasm: the binary.
+        offset: of the byte that makes it invalid.
+        pieces: offsets in ``wasm`` and in the original, where copying started.
+    """
+
+    wasm: bytes
+    offset: int
+    pieces: tuple[tuple[int, int], ...]
+
+    def fault(self, text: str) -> ModuleCompilation | EngineFault | None:
+        """What the engine's text says about the original module; None if it is valid."""
+        if COMPILATION not in text:
+            return EngineFault("Wasmer failed", detail=first_line(text))
+        reason = compilation_reason(text)
+        found = _OFFSET.search(reason)
+        if found is None:
+            return ModuleCompilation(detail=reason)
+        at = int(found[1], 16)
+        if at == self.offset and reason.startswith(_VERDICT):
+            return None
+        offset = self._original_offset(at)
+        return ModuleCompilation(
+            detail=_OFFSET.sub(f" (at offset {offset:#x})", reason), offset=offset
+        )
+
+    def _original_offset(self, offset: int) -> int:
+        piece = bisect_right(self.pieces, (offset, 1 << 64)) - 1
+        new, old = self.pieces[max(piece, 0)]
+        return old + offset - new
+
+
+def poison(module: ParsedModule) -> Poisoned | None:
+    """Make a module invalid behind its last function; None if it has no function.
+
+    A module without functions holds no code, so there is nothing that a
+    rewriter could bring to life.
+    """
+    if not module.function_bodies:
+        return None
+    copier = _Copier(module.data)
+    copier.copy(0, HEADER_BYTES)
+    # A command needs an export of that name. It is never run, so any function
+    # will do. One that is exported already may be named by ref.func anyway;
+    # only where none is exported, which no plugin is, one more comes to be.
+    missing_start = all(
+        (export.name, export.kind) != ("_start", "function") for export in module.exports
+    )
+    offset = 0
+    for section in module.sections:
+        if missing_start and section.id == SectionId.EXPORT:
+            _add_start(copier, module, section)
+            missing_start = False
+            continue
+        if missing_start and section.id in _BEHIND_EXPORTS:
+            copier.add(_section(SectionId.EXPORT, b"\x01" + _start_export(0)))
+            missing_start = False
+        if section.id == SectionId.CODE:
+            offset = _add_poison(copier, module, section)
+        else:
+            copier.copy(section.start, section.end)
+    return Poisoned(bytes(copier.out), offset, tuple(copier.pieces))
+
+
+class _Copier:
+    """A binary in the making that remembers what was copied from where."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.out = bytearray()
+        self.pieces: list[tuple[int, int]] = []
+
+    def copy(self, start: int, end: int) -> None:
+        self.pieces.append((len(self.out), start))
+        self.out += self._data[start:end]
+
+    def add(self, data: bytes) -> None:
+        self.out += data
+
+
+def _add_start(copier: _Copier, module: ParsedModule, section: Section) -> None:
+    exported = next((e.index for e in module.exports if e.kind == "function"), 0)
+    export = _start_export(exported)
+    items = _behind_integer(module.data, section.content)
+    count = encode_unsigned(len(module.exports) + 1)
+    copier.add(bytes((section.id,)))
+    copier.add(encode_unsigned(len(count) + section.end - items + len(export)) + count)
+    copied = len(copier.out)
+    copier.copy(items, section.end)
+    # A global, say, of that name has to step aside.
+    copier.out[copied:] = copier.out[copied:].replace(b"\x06_start", b"\x06\0start")
+    copier.add(export)
+
+
+def _add_poison(copier: _Copier, module: ParsedModule, section: Section) -> int:
+    """Copy the code section with a byte more; the offset of that byte."""
+    start, end = module.function_bodies[-1]
+    others_end = module.function_bodies[-2][1] if len(module.function_bodies) > 1 else None
+    if others_end is None:
+        others_end = _behind_integer(module.data, section.content)
+    size = encode_unsigned(end + len(_POISON) - start)
+    content = others_end - section.content + len(size) + end + len(_POISON) - start
+    copier.add(bytes((section.id,)) + encode_unsigned(content))
+    copier.copy(section.content, others_end)
+    copier.add(size)
+    copier.copy(start, end)
+    copier.add(_POISON)
+    return len(copier.out) - len(_POISON)
+
+
+def _start_export(index: int) -> bytes:
+    return b"\x06_start\x00" + encode_unsigned(index)
+
+
+def _section(id: SectionId, content: bytes) -> bytes:
+    return bytes((id,)) + encode_unsigned(len(content)) + content
+
+
+def _behind_integer(data: bytes, offset: int) -> int:
+    while data[offset] & 0x80:
+        offset += 1
+    return offset + 1
