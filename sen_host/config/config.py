@@ -1,0 +1,235 @@
+"""The configuration as one frozen object, each value with its origin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, NamedTuple
+
+from sen_host.config.files import ConfigFile, FileLayer, find_files, read_values
+from sen_host.config.settings import (
+    AUTO,
+    SETTINGS,
+    USER_FILE_VARIABLE,
+    from_text,
+    from_toml,
+    nearest,
+)
+from sen_host.errors import ConfigError, UnknownBackend
+from sen_host.limits import Limits
+
+Isolation = Literal["auto", "none", "process"]
+Layer = Literal["default", FileLayer, "environment", "command line", "argument"]
+"""The sources of values, the weakest first."""
+
+
+class Origin(NamedTuple):
+    """Where a value came from. Its text names the place, e.g. ``sen-host.toml:3``.
+
+    Attributes:
+        layer: the source.
+        name: the file, variable or option; empty for defaults and arguments.
+        line: the line of the file, from 1.
+    """
+
+    layer: Layer
+    name: str = ""
+    line: int | None = None
+
+    def __str__(self) -> str:
+        if self.layer == "default":
+            return "default"
+        if self.layer == "argument":
+            return "keyword argument"
+        if self.layer == "environment":
+            return f"environment variable {self.name}"
+        return self.name if self.line is None else f"{self.name}:{self.line}"
+
+
+_DEFAULT = Origin("default")
+_ARGUMENT = Origin("argument")
+
+_Values = dict[str, tuple[Any, Origin]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What to run plugins with. Made by ``load`` or ``defaults``.
+
+    Attributes:
+        backend: name of a backend, or "auto" for the first that is available.
+        binding: name of a binding of the backend; None for the first that is
+            available.
+        isolation: "none" for the host's own process, "process" for a worker,
+            "auto" for what the binding prefers.
+        limits: the limits of a plugin.
+        origins: where each value came from, by key: ``backend``, ``limits.fuel``.
+        files: the files that were looked at, the weakest first.
+    """
+
+    backend: str = AUTO
+    binding: str | None = None
+    isolation: Isolation = "auto"
+    limits: Limits = field(default_factory=Limits)
+    origins: Mapping[str, Origin] = field(default_factory=lambda: dict.fromkeys(SETTINGS, _DEFAULT))
+    files: tuple[ConfigFile, ...] = ()
+
+    @classmethod
+    def defaults(cls) -> Config:
+        """The built-in values alone: no file and no variable is looked at."""
+        return cls()
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        environ: Mapping[str, str] | None = None,
+        flags: Mapping[str, str | None] | None = None,
+    ) -> Config:
+        """Read all sources, as they stand now.
+
+        Args:
+            directory: where the search for a project's files begins; the
+                current directory if None.
+            environ: the environment variables; ``os.environ`` if None.
+            flags: texts of command-line options by key, e.g.
+                ``{"limits.fuel": "5000"}``. None means not given.
+
+        Raises:
+            ConfigError: a file cannot be read or is malformed, a key, variable
+                or value is unknown or of the wrong type.
+            InvalidLimit: a limit is of the wrong type or out of its range.
+        """
+        environ = os.environ if environ is None else environ
+        files = find_files(_start(directory), environ)
+        layers = [_from_file(file) for file in files if file.exists]
+        layers.append(_from_environment(environ))
+        layers.append(_from_flags(flags or {}))
+        config = cls(files=files)
+        for values in layers:
+            config = config._with(values)
+        return config
+
+    def with_arguments(
+        self,
+        *,
+        backend: str | None = None,
+        binding: str | None = None,
+        isolation: Isolation | None = None,
+        limits: Limits | None = None,
+    ) -> Config:
+        """This configuration with the keyword arguments of a call, which win.
+
+        ``limits`` replaces all limits. Those of its values that are the
+        defaults count as such, since it does not tell which were given.
+
+        Raises:
+            ConfigError: an argument is of the wrong type.
+        """
+        words = {"backend": backend, "binding": binding, "isolation": isolation}
+        values: _Values = {
+            key: (from_toml(SETTINGS[key], word, str(_ARGUMENT)), _ARGUMENT)
+            for key, word in words.items()
+            if word is not None
+        }
+        if limits is not None:
+            if not isinstance(limits, Limits):
+                raise ConfigError(
+                    f"limits is {limits!r}; it must be a Limits",
+                    source=str(_ARGUMENT),
+                    key="limits",
+                )
+            default = Limits()
+            for limit in fields(Limits):
+                value = getattr(limits, limit.name)
+                chosen = value != getattr(default, limit.name)
+                values[f"limits.{limit.name}"] = value, _ARGUMENT if chosen else _DEFAULT
+        return self._with(values)
+
+    @property
+    def explicit_limits(self) -> frozenset[str]:
+        """The names of the limits that somebody set, e.g. ``{"fuel"}``."""
+        return frozenset(
+            key.removeprefix("limits.")
+            for key, origin in self.origins.items()
+            if key.startswith("limits.") and origin.layer != "default"
+        )
+
+    def value(self, key: str) -> Any:
+        """The value of a key such as ``limits.fuel``; None for no limit or no binding."""
+        limit = SETTINGS[key].limit
+        return getattr(self, key) if limit is None else getattr(self.limits, limit)
+
+    def blame(self, error: UnknownBackend) -> UnknownBackend:
+        """The error with the place where its backend or binding was configured."""
+        key = "binding" if error.key == "binding" else "backend"
+        origin = self.origins[key]
+        if error.source is not None or origin.layer == "default":
+            return error
+        return UnknownBackend(error.message, source=str(origin), key=key, hint=error.hint)
+
+    def _with(self, values: _Values) -> Config:
+        """A stronger source laid over this configuration."""
+        if not values:
+            return self
+        changed = {key: value for key, (value, _) in values.items() if "." not in key}
+        origins = dict(self.origins)
+        origins.update((key, origin) for key, (_, origin) in values.items())
+        # A binding belongs to its backend: naming another backend forgets it.
+        if changed.get("backend", self.backend) != self.backend and "binding" not in changed:
+            changed["binding"] = None
+            origins["binding"] = _DEFAULT
+        limits = {
+            key.removeprefix("limits."): value for key, (value, _) in values.items() if "." in key
+        }
+        return replace(
+            self,
+            **changed,
+            limits=replace(self.limits, **limits),
+            origins=origins,
+        )
+
+
+def _start(directory: str | os.PathLike[str] | None) -> str | None:
+    try:
+        return os.path.abspath(os.getcwd() if directory is None else directory)
+    except FileNotFoundError:  # the current directory was deleted
+        return None
+
+
+def _from_file(file: ConfigFile) -> _Values:
+    return {
+        key: (found.value, Origin(file.layer, file.name, found.line))
+        for key, found in read_values(file).items()
+    }
+
+
+def _from_environment(environ: Mapping[str, str]) -> _Values:
+    settings = {setting.variable: setting for setting in SETTINGS.values()}
+    values: _Values = {}
+    for variable in sorted(name for name in environ if name.startswith("SEN_HOST_")):
+        if variable == USER_FILE_VARIABLE:
+            continue
+        origin = Origin("environment", variable)
+        setting = settings.get(variable)
+        if setting is None:
+            raise ConfigError(
+                "no such variable is known",
+                source=str(origin),
+                hint=nearest(variable, (*settings, USER_FILE_VARIABLE)),
+            )
+        if environ[variable]:  # an empty variable is as good as none
+            values[setting.key] = from_text(setting, environ[variable], str(origin)), origin
+    return values
+
+
+def _from_flags(flags: Mapping[str, str | None]) -> _Values:
+    values: _Values = {}
+    for key, text in flags.items():
+        if text is not None:
+            setting = SETTINGS[key]
+            origin = Origin("command line", setting.option)
+            values[key] = from_text(setting, text, setting.option), origin
+    return values

@@ -1,0 +1,192 @@
+"""The settings: their keys, variables, options, and what a value may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
+
+from sen_host.errors import ConfigError, InvalidLimit
+from sen_host.limits import check_limit
+
+Kind = Literal["name", "choice", "count", "bytes", "seconds"]
+
+NONE = "none"
+"""The word that switches off a limit: TOML, variables and options have no null."""
+
+AUTO = "auto"
+
+ISOLATIONS = ("auto", "none", "process")
+
+USER_FILE_VARIABLE = "SEN_HOST_CONFIG"
+"""Names the user's configuration file, or holds "none" for no such file."""
+
+COMPLETION_VARIABLE = "_SEN_HOST_COMPLETE"
+
+_OPTIONAL = frozenset({"limits.fuel", "limits.memory_bytes", "limits.wall_clock_seconds"})
+
+_SIZE = re.compile(r"(\d[\d_]*) ?(B|KiB|MiB|GiB)?", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?\d[\d_]*")
+_UNITS = {"b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_SHOWN = 60
+
+
+class Setting(NamedTuple):
+    """One setting.
+
+    Attributes:
+        key: its path in a file, e.g. ``limits.fuel``.
+        kind: what its value is.
+        option: its option on the command line, e.g. ``--fuel``.
+    """
+
+    key: str
+    kind: Kind
+    option: str
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable, e.g. ``SEN_HOST_LIMITS_FUEL``."""
+        return "SEN_HOST_" + self.key.upper().replace(".", "_")
+
+    @property
+    def limit(self) -> str | None:
+        """Its name in ``Limits``, e.g. ``fuel``; None if it is no limit."""
+        table, _, name = self.key.rpartition(".")
+        return name if table else None
+
+    @property
+    def optional(self) -> bool:
+        """Whether it can be switched off with "none"."""
+        return self.key in _OPTIONAL
+
+
+SETTINGS: dict[str, Setting] = {
+    setting.key: setting
+    for setting in (
+        Setting("backend", "name", "--backend"),
+        Setting("binding", "name", "--binding"),
+        Setting("isolation", "choice", "--isolation"),
+        Setting("limits.fuel", "count", "--fuel"),
+        Setting("limits.memory_bytes", "bytes", "--memory"),
+        Setting("limits.stack_bytes", "bytes", "--stack"),
+        Setting("limits.result_bytes", "bytes", "--result-size"),
+        Setting("limits.wall_clock_seconds", "seconds", "--timeout"),
+        Setting("limits.module_bytes", "bytes", "--module-size"),
+    )
+}
+
+
+def from_toml(setting: Setting, value: Any, source: str) -> Any:
+    """Check a value of a file and turn it into what ``Config`` holds.
+
+    Raises:
+        ConfigError: the value is of the wrong type, or none of the choices.
+        InvalidLimit: the same for a limit, or it is out of range.
+    """
+    if setting.limit is None:
+        return _word(setting, value, source)
+    if isinstance(value, str):
+        if value == NONE and setting.optional:
+            value = None
+        elif setting.kind == "bytes":
+            value = _size(setting, value, source)
+        else:
+            raise _wrong(setting, value, source)
+    elif not _is_number(value, fraction=setting.kind == "seconds"):
+        raise _wrong(setting, value, source)
+    check_limit(setting.limit, value, source=source, none=f'"{NONE}"')
+    return value
+
+
+def from_text(setting: Setting, text: str, source: str) -> Any:
+    """Like ``from_toml``, for the text of a variable or an option."""
+    value: Any = text.strip()
+    if setting.kind == "count" and _NUMBER.fullmatch(value):
+        value = _whole(setting, value, source)
+    elif setting.kind == "seconds":
+        try:
+            value = float(value)
+        except ValueError:
+            pass  # from_toml refuses the text, unless it is "none"
+        else:
+            value = int(value) if value.is_integer() else value
+    return from_toml(setting, value, source)
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """A hint that gives the allowed words, the one that was perhaps meant first."""
+    import difflib
+
+    words = tuple(allowed)
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    return f"{meant}allowed: {', '.join(words)}"
+
+
+def shown(value: Any) -> str:
+    """A value for an error message: quoted, on one line, never long."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and abs(value) >= 10**_SHOWN:
+        return "a number of more than 60 digits"
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _word(setting: Setting, value: Any, source: str) -> Any:
+    if not isinstance(value, str) or not value:
+        raise _wrong(setting, value, source)
+    if setting.kind == "choice" and value not in ISOLATIONS:
+        raise ConfigError(
+            f"{setting.key} is {shown(value)}, which is not one of its values",
+            source=source,
+            key=setting.key,
+            hint=nearest(value, ISOLATIONS),
+        )
+    if setting.key == "binding" and value == AUTO:
+        return None
+    return value
+
+
+def _size(setting: Setting, text: str, source: str) -> int:
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise _wrong(setting, text, source)
+    digits, unit = match.groups()
+    return _whole(setting, digits, source) * _UNITS[(unit or "B").lower()]
+
+
+def _whole(setting: Setting, digits: str, source: str) -> int:
+    # Python refuses to convert very long numbers, and none is in range.
+    if len(digits) > _SHOWN:
+        raise _wrong(setting, digits, source)
+    return int(digits.replace("_", ""))
+
+
+def _is_number(value: Any, *, fraction: bool) -> bool:
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, float):
+        return fraction
+    return isinstance(value, int) and abs(value) < 10**_SHOWN
+
+
+_WANTED: dict[Kind, str] = {
+    "name": "a name",
+    "choice": "a name",
+    "count": "a whole number",
+    "bytes": 'a number of bytes or a size such as "64 MiB" (units: B, KiB, MiB, GiB)',
+    "seconds": "a number of seconds",
+}
+
+
+def _wrong(setting: Setting, value: Any, source: str) -> ConfigError:
+    wanted = _WANTED[setting.kind]
+    if setting.optional:
+        wanted += f', or "{NONE}" for no limit'
+    message = f"{setting.key} is {shown(value)}; it must be {wanted}"
+    if setting.limit is not None:
+        return InvalidLimit(message, source=source, key=setting.limit)
+    hint = f"allowed: {', '.join(ISOLATIONS)}" if setting.kind == "choice" else None
+    return ConfigError(message, source=source, key=setting.key, hint=hint)
