@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sen_host.abi import ALLOC, DEALLOC, EXECUTE, MANIFEST, RESUME, pack
-from sen_host.backend import FuncType, Instance
+from sen_host.abi import EXECUTE, MANIFEST, RESUME, pack
+from sen_host.backend import ALLOC, DEALLOC, FuncType, Instance
 from sen_host.limits import PAGE_BYTES
 
 Call = tuple[str, tuple[int, ...]]

@@ -10,8 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sen_host.abi import (
-    ALLOC,
-    DEALLOC,
     EXECUTE,
     FUNCTIONS,
     MANIFEST,
@@ -22,7 +20,7 @@ from sen_host.abi import (
     pack,
     unpack,
 )
-from sen_host.backend import FuncType, Trap
+from sen_host.backend import ALLOC, DEALLOC, FuncType, Trap
 from sen_host.errors import (
     EffectsNotSupported,
     FuelExhausted,

@@ -100,7 +100,7 @@ class Guest:
 
 @pytest.mark.skipif(
     sys.version_info[:2] != (3, 11),
-    reason="compilers do not depend on the interpreter: rebuilding once, on CPython 3.11, is enough",
+    reason="compilers do not depend on the interpreter: once, on CPython 3.11, is enough",
 )
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_rebuilding_gives_the_committed_bytes(language: str) -> None:

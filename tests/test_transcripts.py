@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from sen_host.abi import DEALLOC, EXECUTE, MANIFEST, Guest
-from sen_host.backend import FuncType, Instance
+from sen_host.abi import EXECUTE, MANIFEST, Guest
+from sen_host.backend import DEALLOC, FuncType, Instance
 from sen_host.limits import PAGE_BYTES, Limits
 from sen_host.messages import ExecuteResult, PluginManifest, Success, decode, encode_args
 

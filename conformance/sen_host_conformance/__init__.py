@@ -1,0 +1,1 @@
+"""Proof that backends behave the same."""

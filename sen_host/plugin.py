@@ -1,0 +1,277 @@
+"""A loaded plugin: its manifest, and calls in typed messages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from sen_host.abi import RESUME, Guest, instantiation_fault
+from sen_host.backend import Binding, Module, Trap
+from sen_host.errors import (
+    ApiVersionMismatch,
+    EffectLimitExceeded,
+    PluginClosed,
+    PluginFault,
+    SenHostError,
+    WrongThread,
+)
+from sen_host.limits import Limits
+from sen_host.messages import (
+    API_VERSION,
+    Effect,
+    EffectResult,
+    Error,
+    ExecuteResult,
+    PluginManifest,
+    Success,
+    decode,
+    encode,
+    encode_args,
+)
+
+if TYPE_CHECKING:
+    from sen_host.wasm.reader import ParsedModule
+
+MAX_EFFECTS = 1_000
+
+
+class Plugin:
+    """A plugin, ready to be called. ``PluginLoader.load`` makes it.
+
+    The instance behind it keeps its memory from call to call. After a trap,
+    out of fuel or a timeout it is discarded, and the next call gets a fresh
+    one. A plugin may be shared by threads, unless its binding is tied to the
+    thread that loaded it; calls are made one after the other.
+
+    Attributes:
+        manifest: what the plugin says about itself.
+        backend: name of the backend that runs it.
+        binding: the backend's binding.
+        limits: the limits in force, None where one is off.
+        unenforced: the default limits that the backend cannot enforce.
+        path: where it was loaded from; None if from bytes.
+        module: the structure of its binary.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        parsed: ParsedModule,
+        *,
+        backend: str,
+        binding: Binding,
+        limits: Limits,
+        unenforced: frozenset[str],
+        path: str | None,
+    ) -> None:
+        self.backend = backend
+        self.binding = binding
+        self.limits = limits
+        self.unenforced = unenforced
+        self.path = path
+        self.module = parsed
+        self._compiled = module
+        self._has_resume = any(export.name == RESUME for export in parsed.exports)
+        self._lock = threading.Lock()
+        self._thread = threading.get_ident()
+        self._closed = False
+        self._guest: Guest | None = None
+        self._fuel: tuple[int | None, int | None] = (None, None)
+        self.manifest = self._load_manifest()
+
+    @property
+    def supports_effects(self) -> bool:
+        """Whether the plugin exports ``plugin_resume``.
+
+        Plugins built with the Rust SDK always do, whether they use effects or not.
+        """
+        return self._has_resume
+
+    @property
+    def fuel_used(self) -> int | None:
+        """Fuel that the latest call used; None if it is not known."""
+        return self._fuel[0]
+
+    @property
+    def fuel_left(self) -> int | None:
+        """What the latest call left of its fuel; None if it is not known."""
+        return self._fuel[1]
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Present size of the linear memory; None while there is no instance."""
+        with self._lock:
+            return None if self._guest is None else self._guest.memory_bytes
+
+    def execute(self, args: Sequence[str] = ()) -> ExecuteResult:
+        """Run the plugin's command.
+
+        Args:
+            args: the arguments, without the command's name.
+
+        Returns:
+            ``Success``, ``Error``, or an effect that the plugin wants done.
+
+        Raises:
+            Serialization: an argument is not a string.
+            PluginFault: the plugin trapped, ran out of a limit, or answered
+                with something that is not an ``ExecuteResult``.
+            PluginClosed, WrongThread, WorkerDied, EngineFault
+        """
+        payload = encode_args(args)
+        return self._decode_result(self._call(lambda guest: guest.execute(payload)))
+
+    def resume(self, effect_id: int, result: EffectResult) -> ExecuteResult:
+        """Hand the plugin the result of an effect that it asked for.
+
+        Args:
+            effect_id: the effect's ``id``, 0 .. 2**32 - 1.
+
+        Raises:
+            EffectsNotSupported: the plugin does not export ``plugin_resume``.
+            Others as :meth:`execute`.
+        """
+        payload = encode(result)
+        return self._decode_result(self._call(lambda guest: guest.resume(effect_id, payload)))
+
+    def run(
+        self,
+        args: Sequence[str],
+        handler: Callable[[Effect], EffectResult],
+        *,
+        max_effects: int = MAX_EFFECTS,
+    ) -> Success | Error:
+        """Run the plugin's command and do its effects until it comes to an end.
+
+        Args:
+            handler: does an effect and returns its result. What it raises
+                goes through to the caller.
+
+        Raises:
+            EffectLimitExceeded: the plugin asked for more than ``max_effects``.
+            Others as :meth:`execute` and :meth:`resume`.
+        """
+        result = self.execute(args)
+        for _ in range(max_effects):
+            if not isinstance(result, Effect):
+                break
+            result = self.resume(result.id, handler(result))
+        return self._final(result, max_effects)
+
+    async def run_async(
+        self,
+        args: Sequence[str],
+        handler: Callable[[Effect], Awaitable[EffectResult]],
+        *,
+        max_effects: int = MAX_EFFECTS,
+    ) -> Success | Error:
+        """As :meth:`run`, with a handler that is awaited.
+
+        The guest itself runs in a thread of the event loop's executor, unless
+        its binding is tied to one thread: then it runs in this one.
+        """
+        import asyncio
+
+        async def call(method: Callable[..., ExecuteResult], *arguments: object) -> ExecuteResult:
+            if self.binding.any_thread:
+                return await asyncio.to_thread(method, *arguments)
+            return method(*arguments)
+
+        result = await call(self.execute, args)
+        for _ in range(max_effects):
+            if not isinstance(result, Effect):
+                break
+            result = await call(self.resume, result.id, await handler(result))
+        return self._final(result, max_effects)
+
+    def close(self) -> None:
+        """Free the instance and the module. May be called more than once."""
+        with self._lock:
+            if self._closed:
+                return
+            self._check_thread()
+            self._closed = True
+            self._discard_guest()
+            self._compiled.close()
+
+    def __enter__(self) -> Plugin:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = self.path or "bytes"
+        return f"<Plugin {self.manifest.command.name!r} from {where} on {self.backend}>"
+
+    def _decode_result(self, data: bytes) -> ExecuteResult:
+        try:
+            return decode(ExecuteResult, data, max_bytes=self.limits.result_bytes)
+        except PluginFault as fault:
+            fault.plugin = self.path
+            raise
+
+    def _load_manifest(self) -> PluginManifest:
+        data = self._call(Guest.manifest)
+        manifest = decode(PluginManifest, data, max_bytes=self.limits.result_bytes)
+        if manifest.api_version != API_VERSION:
+            raise ApiVersionMismatch(expected=API_VERSION, actual=manifest.api_version)
+        return manifest
+
+    def _call(self, exchange: Callable[[Guest], bytes]) -> bytes:
+        with self._lock:
+            if self._closed:
+                raise PluginClosed(f"the plugin {self.path or ''} is closed".replace("  ", " "))
+            self._check_thread()
+            guest = self._live_guest()
+            try:
+                return exchange(guest)
+            except PluginFault as fault:
+                fault.plugin = self.path
+                raise
+            finally:
+                self._fuel = guest.fuel_used, guest.fuel_left
+                if not guest.alive:
+                    self._discard_guest()
+
+    def _live_guest(self) -> Guest:
+        if self._guest is None:
+            try:
+                instance = self._compiled.instantiate()
+            except Trap as trap:
+                raise instantiation_fault(trap, self.limits) from trap
+            self._guest = Guest(instance, self.limits, has_resume=self._has_resume)
+        return self._guest
+
+    def _discard_guest(self) -> None:
+        guest, self._guest = self._guest, None
+        if guest is not None:
+            guest.close()
+
+    def _check_thread(self) -> None:
+        if not self.binding.any_thread and threading.get_ident() != self._thread:
+            raise WrongThread(
+                f"the binding {self.binding.name!r} of {self.backend} can use a plugin only in"
+                " the thread that loaded it",
+                hint="load the plugin in this thread as well, or use isolation='process'",
+            )
+
+    def _final(self, result: ExecuteResult, max_effects: int) -> Success | Error:
+        if isinstance(result, (Success, Error)):
+            return result
+        raise EffectLimitExceeded(max_effects)
+
+
+def close_quietly(module: Module, error: SenHostError) -> None:
+    """Close a module whose load failed; what goes wrong then hangs on to ``error``."""
+    try:
+        module.close()
+    except SenHostError as second:
+        error.__context__ = second

@@ -1,0 +1,273 @@
+"""The life of a plugin, on every backend."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from sen_host import Config, Limits, PluginLoader
+from sen_host.errors import (
+    EffectLimitExceeded,
+    EffectsNotSupported,
+    FuelExhausted,
+    FunctionCall,
+    LimitNotEnforceable,
+    PluginClosed,
+    Serialization,
+    WallClockExceeded,
+    WrongThread,
+)
+from sen_host.messages import (
+    Effect,
+    EffectResult,
+    Error,
+    Sleep,
+    SleepComplete,
+    Success,
+    encode,
+)
+from sen_host_conformance.hosts import Host
+from tests.wat import ANSWER, ANSWER_AT, HEAP_AT, Wat, message, packed
+
+GOOD = Wat().wasm()
+
+# Counts its calls in memory and answers with the count as one character.
+COUNTING = Wat(
+    execute=f"""
+    (i32.store8 (i32.const {ANSWER_AT + len(ANSWER) - 1})
+      (i32.add (i32.const 1) (i32.load8_u (i32.const {ANSWER_AT + len(ANSWER) - 1}))))
+    (if (i32.gt_u (local.get $length) (i32.const 1)) (then unreachable))
+    {packed(ANSWER_AT, len(ANSWER))}""",
+).wasm()
+
+SLEEPING = Wat(
+    answer_bytes=encode(Sleep(id=7, duration_ms=5)),
+    extra='(data (i32.const 3072) "\\81\\a7Success\\a4done")',
+    resume="""
+    (if (result i64) (i32.eq (local.get 0) (i32.const 7))
+      (then (i64.const 0x00000c000000000e))
+      (else unreachable))""",
+).wasm()
+
+ENDLESS = Wat(execute="(loop $again (br $again)) unreachable").wasm()
+
+
+class TestLifecycle:
+    def test_memory_is_kept_from_call_to_call(self, host: Host) -> None:
+        with host.loader().load(COUNTING) as plugin:
+            assert [plugin.execute([]) for _ in range(3)] == [
+                Success("fin" + chr(ord("e") + count)) for count in (1, 2, 3)
+            ]
+
+    def test_after_a_trap_the_next_call_gets_a_fresh_instance(self, host: Host) -> None:
+        with host.loader().load(COUNTING) as plugin:
+            plugin.execute([])
+            plugin.execute([])
+            with pytest.raises(FunctionCall):
+                plugin.execute(["trap"])
+            assert plugin.execute([]) == Success("finf"), "counting starts anew"
+
+    def test_closing(self, host: Host) -> None:
+        plugin = host.loader().load(GOOD)
+        plugin.close()
+        plugin.close()
+        with pytest.raises(PluginClosed):
+            plugin.execute([])
+
+    def test_what_the_plugin_tells_of_itself(self, host: Host, tmp_path: Path) -> None:
+        path = tmp_path / "good.wasm"
+        path.write_bytes(GOOD)
+        with host.loader().load(path) as plugin:
+            assert plugin.manifest.command.name == "test"
+            assert plugin.path == str(path)
+            assert (plugin.backend, plugin.binding.name) == (host.backend, host.binding)
+            assert plugin.binding.isolation == host.isolation
+            assert not plugin.supports_effects
+            assert plugin.memory_bytes == 65_536
+            assert repr(plugin) == f"<Plugin 'test' from {path} on {host.backend}>"
+
+    def test_several_plugins_at_once(self, host: Host) -> None:
+        loader = host.loader()
+        plugins = [loader.load(COUNTING) for _ in range(3)]
+        for plugin in plugins:
+            assert plugin.execute([]) == Success("finf")
+        for plugin in plugins:
+            plugin.close()
+
+    @pytest.mark.parametrize("args", ["text", b"bytes", [b"bytes"], [1], [None]])
+    def test_arguments_that_are_no_strings(self, host: Host, args: list[str]) -> None:
+        with host.loader().load(GOOD) as plugin:
+            with pytest.raises(Serialization):
+                plugin.execute(args)
+            assert plugin.execute(["fine"]) == Success("fine")
+
+
+class TestEffects:
+    def test_run_drives_effects_to_the_end(self, host: Host) -> None:
+        asked: list[Effect] = []
+
+        def handler(effect: Effect) -> EffectResult:
+            asked.append(effect)
+            return SleepComplete()
+
+        with host.loader().load(SLEEPING) as plugin:
+            assert plugin.supports_effects
+            assert plugin.run([], handler) == Success("done")
+        assert asked == [Sleep(id=7, duration_ms=5)]
+
+    def test_run_async(self, host: Host) -> None:
+        async def handler(effect: Effect) -> EffectResult:
+            await asyncio.sleep(0)
+            return SleepComplete()
+
+        with host.loader().load(SLEEPING) as plugin:
+            assert asyncio.run(plugin.run_async([], handler)) == Success("done")
+
+    def test_what_the_handler_raises_reaches_the_caller(self, host: Host) -> None:
+        def handler(effect: Effect) -> EffectResult:
+            raise ConnectionError("no network")
+
+        with host.loader().load(SLEEPING) as plugin:
+            with pytest.raises(ConnectionError, match="no network"):
+                plugin.run([], handler)
+            assert isinstance(plugin.execute([]), Sleep)
+
+    def test_effects_without_end(self, host: Host) -> None:
+        sleep = encode(Sleep(id=7, duration_ms=5))
+        wasm = Wat(answer_bytes=sleep, resume=message(ANSWER_AT, sleep)).wasm()
+        with (
+            host.loader().load(wasm) as plugin,
+            pytest.raises(EffectLimitExceeded, match="more than 3 effects"),
+        ):
+            plugin.run([], lambda effect: SleepComplete(), max_effects=3)
+
+    def test_resume_on_a_plugin_without_it(self, host: Host) -> None:
+        with host.loader().load(GOOD) as plugin:
+            with pytest.raises(EffectsNotSupported):
+                plugin.resume(1, SleepComplete())
+            assert plugin.execute([]) == Success("fine")
+
+    def test_an_error_is_a_result_not_an_exception(self, host: Host) -> None:
+        wasm = Wat(answer_bytes=encode(Error(3, "not today"))).wasm()
+        with host.loader().load(wasm) as plugin:
+            assert plugin.execute([]) == Error(3, "not today")
+
+
+class TestLimits:
+    def test_the_wall_clock(self, host: Host) -> None:
+        limits = Limits(fuel=None, wall_clock_seconds=0.3)
+        if "wall_clock_seconds" not in enforced(host):
+            with pytest.raises(LimitNotEnforceable, match="wall_clock_seconds") as caught:
+                host.loader(limits)
+            assert "set isolation to 'process'" in str(caught.value)
+            return
+        with host.loader(limits).load(ENDLESS) as plugin:
+            for _ in range(2):
+                with pytest.raises(WallClockExceeded, match=r"'plugin_execute' after 0\.3 s"):
+                    plugin.execute([])
+
+    def test_fuel(self, host: Host) -> None:
+        limits = Limits(fuel=5_000)
+        if "fuel" not in enforced(host):
+            with pytest.raises(LimitNotEnforceable, match="fuel"):
+                host.loader(limits)
+            return
+        with host.loader(limits).load(ENDLESS) as plugin:
+            for _ in range(3):
+                with pytest.raises(FuelExhausted, match="its budget of 5,000 is spent"):
+                    plugin.execute([])
+                assert (plugin.fuel_used, plugin.fuel_left) == (5_000, 0)
+
+    def test_fuel_is_reported_or_not_known(self, host: Host) -> None:
+        with host.loader().load(GOOD) as plugin:
+            plugin.execute([])
+            if "fuel" in enforced(host):
+                assert plugin.fuel_used is not None
+                assert 0 < plugin.fuel_used < 100
+                assert plugin.fuel_left == 10_000_000 - plugin.fuel_used
+            else:
+                assert plugin.fuel_used is plugin.fuel_left is None
+                assert plugin.unenforced >= {"fuel"}
+                assert plugin.limits.fuel is None
+
+    def test_the_size_of_the_module(self, host: Host) -> None:
+        from sen_host.errors import ModuleCompilation
+
+        with pytest.raises(ModuleCompilation, match="the limit is 64 bytes"):
+            host.loader(Limits(module_bytes=64)).load(GOOD)
+
+
+class TestThreads:
+    def test_calls_from_other_threads(self, host: Host) -> None:
+        with host.loader().load(COUNTING) as plugin:
+            if not plugin.binding.any_thread:
+                assert isinstance(in_thread(plugin.execute), WrongThread)
+                assert plugin.execute([]) == Success("finf")
+                return
+            threads = [threading.Thread(target=plugin.execute) for _ in range(20)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert plugin.execute([]) == Success("fin" + chr(ord("e") + 21))
+
+    def test_many_plugins_in_many_threads(self, host: Host) -> None:
+        loader = host.loader()
+        failures: list[object] = []
+
+        def work() -> None:
+            with loader.load(COUNTING) as plugin:
+                for count in range(1, 6):
+                    answer = plugin.execute([])
+                    if answer != Success("fin" + chr(ord("e") + count)):
+                        failures.append(answer)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+
+
+def test_arguments_reach_the_guest(host: Host) -> None:
+    """The payload stands where the guest's allocator said, byte for byte."""
+    echo = Wat(
+        execute=f"""
+        (i32.store8 (i32.const {ANSWER_AT + len(ANSWER) - 1})
+          (i32.load8_u (i32.add (local.get $pointer) (i32.const 2))))
+        {packed(ANSWER_AT, len(ANSWER))}""",
+    )
+    with host.loader().load(echo.wasm()) as plugin:
+        assert plugin.execute(["Z"]) == Success("finZ")
+    assert HEAP_AT > ANSWER_AT
+
+
+def test_a_config_without_arguments_is_enough() -> None:
+    with PluginLoader(config=Config.defaults()).load(GOOD) as plugin:
+        assert plugin.execute() == Success("fine")
+
+
+def enforced(host: Host) -> frozenset[str]:
+    from sen_host import open_backend
+
+    backend = open_backend(host.backend, binding=host.binding, isolation=host.isolation)
+    return backend.binding.enforces
+
+
+def in_thread(function: object) -> BaseException | None:
+    caught: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            function()  # type: ignore[operator]
+        except BaseException as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    return caught[0] if caught else None
