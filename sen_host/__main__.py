@@ -1,0 +1,5 @@
+"""``python -m sen_host`` is the command ``sen-host``."""
+
+from sen_host.cli import main
+
+main()

@@ -1,0 +1,204 @@
+"""The options that commands share, and what they come to: one Call."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sen_host.config import SETTINGS, Config, Setting
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from sen_host.loader import PluginLoader
+
+_CALL = "sen_host.call"
+
+_HELP: dict[str, tuple[str, str]] = {
+    "backend": ("NAME", "The engine to run on; auto: the first that is available."),
+    "binding": ("NAME", "The way to reach the engine; see `sen-host backends`."),
+    "isolation": ("[auto|none|process]", "Run in this process, or in a worker process."),
+    "limits.fuel": ("N|none", "Fuel for each call of the plugin."),
+    "limits.memory_bytes": ("SIZE|none", 'Memory of the plugin, e.g. "64 MiB".'),
+    "limits.stack_bytes": ("SIZE", "Call stack of the plugin."),
+    "limits.result_bytes": ("SIZE", "Longest message that the plugin may send."),
+    "limits.wall_clock_seconds": (
+        "SECONDS|none",
+        "Time for each operation: load, execute, resume.",
+    ),
+    "limits.module_bytes": ("SIZE", "Largest plugin file to read."),
+}
+
+
+@dataclass
+class Call:
+    """One use of the command line.
+
+    Attributes:
+        flags: texts of the given options by key of the configuration.
+        json: whether the answer is wanted as JSON.
+        verbose: how many times ``-v`` was given.
+        traceback: whether errors are shown with their traceback.
+        facts: what is known by now, for the JSON of an error.
+    """
+
+    flags: dict[str, str | None] = field(default_factory=dict)
+    json: bool = False
+    verbose: int = 0
+    traceback: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def config(self) -> Config:
+        """The configuration, with the options as its strongest source.
+
+        Raises:
+            ConfigError, InvalidLimit
+        """
+        return Config.load(flags=self.flags)
+
+    def loader(self, config: Config) -> PluginLoader:
+        """A loader on the configured backend.
+
+        Raises:
+            As ``PluginLoader``.
+        """
+        from sen_host.loader import PluginLoader
+
+        self.facts |= {"backend": config.backend, "binding": config.binding}
+        loader = PluginLoader(config=config)
+        self.facts |= {"backend": loader.backend, "binding": loader.binding.name}
+        return loader
+
+
+def current_call() -> Call:
+    """The call that is being carried out; one without options before they are read."""
+    context = click.get_current_context(silent=True)
+    call = None if context is None else context.meta.get(_CALL)
+    return call if isinstance(call, Call) else Call()
+
+
+def call_options(
+    *, settings: bool
+) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """Give a command the shared options; its function gets a Call first.
+
+    Args:
+        settings: whether the options of the configuration are among them.
+    """
+    chosen = list(SETTINGS.values()) if settings else []
+
+    def decorate(function: Callable[..., int | None]) -> Callable[..., int | None]:
+        @functools.wraps(function)
+        def call_it(**given: Any) -> int | None:
+            call = Call(
+                flags={setting.key: given.pop(_name(setting)) for setting in chosen},
+                json=given.pop("json"),
+                verbose=given.pop("verbose"),
+                traceback=given.pop("traceback"),
+            )
+            call.traceback |= call.verbose > 1
+            context = click.get_current_context()
+            context.meta[_CALL] = call
+            if call.verbose:
+                _log_to_stderr(context)
+            return function(call, **given)
+
+        options = [_setting_option(setting) for setting in chosen]
+        options += [
+            click.option("--json", is_flag=True, help="Answer with one JSON object."),
+            click.option(
+                "-v", "--verbose", count=True, help="Show the debug log; twice: tracebacks."
+            ),
+            click.option("--traceback", is_flag=True, help="Show errors with their traceback."),
+        ]
+        decorated: Callable[..., int | None] = call_it
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+def _name(setting: Setting) -> str:
+    return setting.key.replace(".", "_")
+
+
+def _setting_option(setting: Setting) -> Callable[[Any], Any]:
+    metavar, help = _HELP[setting.key]
+    return click.option(
+        setting.option,
+        _name(setting),
+        metavar=metavar,
+        help=help,
+        shell_complete=_COMPLETIONS.get(setting.key),
+    )
+
+
+def _log_to_stderr(context: click.Context) -> None:
+    """Show the debug log for as long as the command runs."""
+    import logging
+
+    from sen_host.cli.output import printable
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return printable(super().format(record))
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter("%(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("sen_host")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    context.call_on_close(lambda: logger.removeHandler(handler))
+    context.call_on_close(lambda: logger.setLevel(level))
+
+
+def _complete_backend(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from importlib.metadata import entry_points
+
+    from click.shell_completion import CompletionItem
+
+    from sen_host.engines import GROUP
+
+    names = ["auto", *sorted({entry.name for entry in entry_points(group=GROUP)})]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _complete_binding(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    from sen_host.engines import backends
+
+    wanted = context.params.get("backend")
+    return [
+        CompletionItem(binding.name, help=binding.engine)
+        for backend in backends()
+        if wanted in (None, "auto", backend.name)
+        for binding in backend.bindings
+        if binding.name.startswith(incomplete)
+    ]
+
+
+def _complete_isolation(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    words = ("auto", "none", "process")
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+
+_COMPLETIONS = {
+    "backend": _complete_backend,
+    "binding": _complete_binding,
+    "isolation": _complete_isolation,
+}

@@ -1,0 +1,114 @@
+"""``sen-host run``: a plugin's answer on stdout, its failure on stderr."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from sen_host.cli.options import Call, call_options
+from sen_host.cli.output import note, one_line, write_json, write_text
+
+if TYPE_CHECKING:
+    from sen_host.messages import Effect, EffectResult
+
+LONGEST_SLEEP_MS = 3_600_000
+"""A plugin that wants to sleep for longer is refused."""
+
+
+@click.command(
+    context_settings={"allow_interspersed_args": False},
+    short_help="Run a plugin and print its answer.",
+)
+@click.argument("plugin", type=click.Path())
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+@click.option("--raw", is_flag=True, help="Send control characters to a terminal as they are.")
+@call_options(settings=True)
+def command(call: Call, plugin: str, args: tuple[str, ...], raw: bool) -> int:
+    """Run PLUGIN with ARGS and print its answer.
+
+    Options of sen-host stand before PLUGIN; all that follows goes to the plugin.
+
+    The exit code is 0 on success, and the plugin's own code if it answers with
+    an error. Codes from 119 to 125 tell that sen-host could not run it to its end.
+    """
+    from sen_host.messages import Error, to_wire
+
+    loader = call.loader(call.config())
+    with _interruptible(), loader.load(plugin) as loaded:
+        names = dict(call.facts)
+        if call.verbose and loaded.unenforced:
+            note(f"{loaded.backend} cannot enforce {', '.join(sorted(loaded.unenforced))}")
+        try:
+            result = loaded.run(args, Effects().perform)
+        finally:
+            fuel = {"fuel_used": loaded.fuel_used, "fuel_left": loaded.fuel_left}
+            call.facts |= fuel
+    if call.verbose:
+        note(f"fuel used {_shown(fuel['fuel_used'])}, left {_shown(fuel['fuel_left'])}")
+    if call.json:
+        write_json({**names, "result": to_wire(result), **fuel})
+    elif isinstance(result, Error):
+        write_text(result.message, err=True, raw=raw)
+    else:
+        write_text(result.text, raw=raw)
+    # A plugin that answers with an error has failed, even if it says code 0.
+    return (result.code or 1) if isinstance(result, Error) else 0
+
+
+class Effects:
+    """Does the effects that the command line grants: to sleep, and nothing else."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def perform(self, effect: Effect) -> EffectResult:
+        """Sleep, or tell the plugin and (once for each request) the user that it is refused."""
+        from sen_host.messages import EffectError, HttpGet, HttpPost, Sleep, SleepComplete
+
+        if isinstance(effect, Sleep) and effect.duration_ms <= LONGEST_SLEEP_MS:
+            time.sleep(effect.duration_ms / 1000)
+            return SleepComplete()
+        if isinstance(effect, Sleep):
+            wanted, answer = f"a sleep of {effect.duration_ms:,} ms", "the sleep is too long"
+        elif isinstance(effect, (HttpGet, HttpPost)):
+            method = "GET" if isinstance(effect, HttpGet) else "POST"
+            wanted, answer = (
+                f"HTTP {method} {one_line(effect.url)}",
+                "network access is not granted",
+            )
+        else:
+            wanted, answer = type(effect).__name__, "the effect is not granted"
+        if wanted not in self._told:
+            self._told.add(wanted)
+            note(f"the plugin asked for {wanted}: not granted")
+        return EffectError(answer)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the process at once.
+
+    Python runs its own handler only between its instructions, and a plugin
+    without a limit may never return to them.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _shown(fuel: int | None) -> str:
+    return "unknown" if fuel is None else f"{fuel:,}"
