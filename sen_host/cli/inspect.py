@@ -104,10 +104,12 @@ def as_json(findings: Findings) -> dict[str, Any]:
 
 
 def _module_as_json(module: ParsedModule) -> dict[str, Any]:
-    from sen_host.cli.features import export_type, features
+    from sen_host.cli.structure import export_type, features
 
+    used, problem = features(module)
     return {
-        "features": list(features(module)),
+        "features": used,
+        "features_problem": problem,
         "exports": [
             {
                 "name": export.name,

@@ -16,8 +16,8 @@ from rich.text import Text
 from sen_host.abi import FUNCTIONS, MEMORY
 from sen_host.backend import FuncType
 from sen_host.cli.failure import describe
-from sen_host.cli.features import export_type, features
 from sen_host.cli.output import one_line, printable, size
+from sen_host.cli.structure import export_type, features
 from sen_host.limits import PAGE_BYTES
 from sen_host.wasm.reader import MAGIC, ExternType, MemoryType, ParsedModule
 
@@ -153,7 +153,11 @@ def _binary(module: ParsedModule) -> Rows:
     if not any(export.kind == "memory" for export in module.exports):
         for memory in module.memories:
             yield "memory", _type(memory)
-    yield "features", ", ".join(features(module)) or "WebAssembly 1.0, nothing later"
+    used, problem = features(module)
+    if used is None:
+        yield "features", f"not known: {_said(problem or '')}"
+    else:
+        yield "features", ", ".join(used) or "WebAssembly 1.0, nothing later"
     if module.start is not None:
         yield "start function", f"function {module.start}"
     if module.custom_sections:

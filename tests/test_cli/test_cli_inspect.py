@@ -163,7 +163,6 @@ class TestFeatures:
             ("(func (param i32) (local.get 0) (block (param i32) drop))", ["multi-value"]),
             ('(global (export "g") (mut i32) (i32.const 0))', ["mutable globals"]),
             ("(func (param externref))", ["reference types"]),
-            ("(func (return_call 0))", ["tail calls"]),
             ("(func (local i32 i64 f64) (block (loop (br_table 0 1 0 (i32.const 1))))"
              " (drop (f64.const 0x1p+1)) (drop (f32.const nan)) (drop (i64.const -1)))", []),
         ],
@@ -174,6 +173,13 @@ class TestFeatures:
         path = write(tmp_path, assemble(f"(module (memory 1) {wat})"))
         answer = cli("inspect", "--json", path)
         assert answer.json["module"]["features"] == features
+
+    def test_a_later_proposal_is_told(self, cli: Cli, tmp_path: Path) -> None:
+        path = write(tmp_path, assemble("(module (func (return_call 0)))"))
+        module = cli("inspect", "--json", path).json["module"]
+        assert module["features"] is None
+        assert "of the tail calls proposal at offset" in module["features_problem"]
+        assert "not known: the module uses" in cli("inspect", path).stdout
 
 
 class TestWhatIsNoPlugin:
