@@ -7,7 +7,14 @@
 # another interpreter with PYTHON=python3.12.
 
 PYTHON ?= python3
-VENV := .venv/$(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
+VERSION := $(shell $(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null)
+SUITS := $(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 10) and sys.implementation.name == "cpython")' 2>/dev/null)
+ifneq ($(SUITS),True)
+ifneq ($(MAKECMDGOALS),clean)
+$(error sen-host needs CPython 3.10 or later (tested to 3.13); $(PYTHON) is $(or $(VERSION),not there). Name another one: make PYTHON=python3.12)
+endif
+endif
+VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 

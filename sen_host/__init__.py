@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sen_host import errors, messages
     from sen_host.config import Config
     from sen_host.engines import BackendInfo, backends, open_backend
     from sen_host.errors import SenHostError, TrapKind
@@ -33,6 +34,8 @@ __all__ = [
     "TrapKind",
     "__version__",
     "backends",
+    "errors",
+    "messages",
     "open_backend",
 ]
 
@@ -52,6 +55,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     # Names are resolved at first use, so that `import sen_host` stays cheap.
+    if name in ("errors", "messages"):
+        return import_module(f"sen_host.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

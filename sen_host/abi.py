@@ -64,6 +64,9 @@ FUNCTIONS: Mapping[str, FuncType] = {
 }
 """The functions of the ABI with their types. ``plugin_resume`` is optional."""
 
+INSTANTIATION = "instantiation"
+"""What errors name in place of a function when the start function ran."""
+
 _U32 = 0xFFFF_FFFF
 
 _log = logging.getLogger("sen_host")
@@ -196,6 +199,7 @@ class Guest:
 
     Attributes:
         alive: whether the instance may be called again.
+        memory_bytes: size of the linear memory after the latest exchange.
         fuel_left, fuel_used: of the function called last; None if not known.
     """
 
@@ -205,13 +209,9 @@ class Guest:
         self._limits = limits
         self._has_resume = has_resume
         self.alive = True
+        self.memory_bytes = instance.memory_size()
         self.fuel_left: int | None = None
         self.fuel_used: int | None = None
-
-    @property
-    def memory_bytes(self) -> int:
-        """The present size of the linear memory, in bytes."""
-        return self._instance.memory_size()
 
     def manifest(self) -> bytes:
         """The bytes that ``plugin_manifest`` returns."""
@@ -275,6 +275,7 @@ class Guest:
             self.alive = False
             raise
         self._note_fuel(facts.fuel_left)
+        self.memory_bytes = facts.memory_bytes
         if facts.free_trap is not None:
             self.alive = False
             _log.warning(
@@ -326,17 +327,22 @@ def fault_of(trap: Trap, function: str, limits: Limits) -> PluginFault:
         return FuelExhausted(function, budget=limits.fuel)
     if trap.kind is TrapKind.INTERRUPTED:
         return WallClockExceeded(function, seconds=limits.wall_clock_seconds or 0)
-    return FunctionCall(function, trap.kind, detail=trap.detail)
+    return FunctionCall(function, trap.kind, detail=_news(trap))
 
 
 def instantiation_fault(trap: Trap, limits: Limits) -> PluginFault:
     """The error that users see for a trap in the start function or a segment."""
     if trap.kind is TrapKind.OUT_OF_FUEL:
-        return FuelExhausted("start", budget=limits.fuel)
+        return FuelExhausted(INSTANTIATION, budget=limits.fuel)
     if trap.kind is TrapKind.INTERRUPTED:
-        return WallClockExceeded("start", seconds=limits.wall_clock_seconds or 0)
+        return WallClockExceeded(INSTANTIATION, seconds=limits.wall_clock_seconds or 0)
     return Instantiation(
         f"the plugin trapped while it was instantiated: {trap.kind}",
         trap=trap.kind,
-        detail=trap.detail,
+        detail=_news(trap),
     )
+
+
+def _news(trap: Trap) -> str | None:
+    """The engine's text, if it says more than the kind does."""
+    return None if trap.detail == trap.kind.value else trap.detail

@@ -89,6 +89,7 @@ class Binding:
 
     @property
     def available(self) -> bool:
+        """Whether it can be used here."""
         return self.reason is None
 
 

@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Literal
 
 from sen_host.backend import Backend, Binding
-from sen_host.errors import BackendConflict, BackendUnavailable, UnknownBackend
+from sen_host.errors import BackendConflict, BackendUnavailable, ConfigError, UnknownBackend
 
 GROUP = "sen_host.backends"
 
@@ -42,6 +42,7 @@ class BackendInfo:
 
     @property
     def available(self) -> bool:
+        """Whether at least one binding can be used here."""
         return self.error is None and any(binding.available for binding in self.bindings)
 
 
@@ -68,8 +69,17 @@ def open_backend(
         BackendUnavailable: its engine cannot be used here.
         BackendConflict: two packages claim the name.
     """
-    if isinstance(backend, type):
+    if isolation not in (AUTO, "none", "process"):
+        raise ConfigError(
+            f"isolation is {isolation!r}; it must be 'auto', 'none' or 'process'", key="isolation"
+        )
+    if isinstance(backend, type) and issubclass(backend, Backend):
         return _open(backend, f"{backend.__module__}:{backend.__qualname__}", binding, isolation)
+    if not isinstance(backend, str):
+        raise ConfigError(
+            f"backend is {backend!r}; it must be a name or a subclass of sen_host.backend.Backend",
+            key="backend",
+        )
     found = _found()
     if backend == AUTO:
         backend = _first_available(found)
@@ -104,12 +114,17 @@ def _first_available(found: dict[str, list[EntryPoint]]) -> str:
         info = _describe(name, entries)
         if info.available:
             return name
-        reasons.append(f"{name}: {info.error or info.bindings[0].reason}")
+        reasons.append(f"{name}: {info.error or _mendable(info.bindings).reason}")
     raise BackendUnavailable(
         AUTO,
-        "; ".join(reasons) or "no backend is installed",
+        f"no engine can be used here ({'; '.join(reasons) or 'no backend is installed'})",
         hint="pip install 'sen-host[wasmtime]'",
     )
+
+
+def _mendable(bindings: tuple[Binding, ...]) -> Binding:
+    """The first binding that a user can do something about."""
+    return next((binding for binding in bindings if binding.remedy), bindings[0])
 
 
 def _describe(name: str, entries: list[EntryPoint]) -> BackendInfo:
@@ -145,7 +160,9 @@ def _load(name: str, entry: EntryPoint) -> type[Backend]:
             name, f"{entry.value} cannot be imported: {type(error).__name__}: {error}"
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Backend)):
-        raise BackendUnavailable(name, f"{entry.value} is not a subclass of sen_host.Backend")
+        raise BackendUnavailable(
+            name, f"{entry.value} is not a subclass of sen_host.backend.Backend"
+        )
     return loaded
 
 
@@ -167,7 +184,7 @@ def _choose(backend: type[Backend], name: str | None, isolation: IsolationChoice
         if name not in names:
             raise UnknownBackend(
                 f"the backend {backend.name!r} has no binding {name!r}; it has {_listed(names)}",
-                hint=_nearest(name, names),
+                hint=_nearest(name, names) or "choose the backend along with its binding",
                 key="binding",
             )
         bindings = tuple(binding for binding in bindings if binding.name == name)
@@ -189,6 +206,8 @@ def _choose(backend: type[Backend], name: str | None, isolation: IsolationChoice
         raise BackendUnavailable(backend.name, "it offers no binding")
     reasons = dict.fromkeys(f"{binding.name}: {binding.reason}" for binding in bindings)
     remedies = [binding.remedy for binding in bindings if binding.remedy]
+    if name is not None:
+        remedies.append("do not fix the binding, so that another one may serve")
     raise BackendUnavailable(
         backend.name, "; ".join(reasons), hint=remedies[0] if remedies else None
     )

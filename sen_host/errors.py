@@ -305,9 +305,11 @@ class InvalidLimit(ConfigError):
 class LimitNotEnforceable(CallerFault):
     """A limit was asked for that the chosen backend cannot enforce."""
 
-    def __init__(self, limit: str, *, backend: str, hint: str) -> None:
-        super().__init__(f"the backend {backend} cannot enforce limits.{limit}", hint=hint)
+    def __init__(self, limit: str, *, backend: str, hint: str, source: str | None = None) -> None:
+        message = f"the backend {backend} cannot enforce limits.{limit}"
+        super().__init__(f"{source}: {message}" if source else message, hint=hint)
         self.limit = limit
+        self.source = source
         self.backend = backend
 
 

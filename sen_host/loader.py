@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Mapping
 from dataclasses import replace
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from sen_host.abi import check_exports
@@ -25,6 +28,8 @@ from sen_host.wasm.reader import ParsedModule, parse
 
 if TYPE_CHECKING:
     from sen_host.config import Config
+
+_log = logging.getLogger("sen_host")
 
 _BACKEND_ENFORCED = ("fuel", "stack_bytes", "wall_clock_seconds")
 
@@ -70,15 +75,22 @@ class PluginLoader:
         self.config = config
         try:
             self._backend = open_backend(
-                backend if isinstance(backend, type) else config.backend,
+                config.backend if backend is None or named else backend,
                 binding=config.binding,
                 isolation=config.isolation,
             )
         except UnknownBackend as error:
             raise config.blame(error) from None
-        self.limits, self.unenforced = _enforceable(
-            config.limits, config.explicit_limits, self._backend
+        self.limits, self.unenforced = enforceable(
+            config.limits,
+            config.explicit_limits,
+            self._backend.binding,
+            backend=self._backend.name,
+            origins={
+                name.removeprefix("limits."): origin for name, origin in config.origins.items()
+            },
         )
+        _log.debug("plugins run on %s (%s)", self.backend, self.binding.engine)
 
     @property
     def backend(self) -> str:
@@ -90,7 +102,7 @@ class PluginLoader:
         """The binding of the backend in use."""
         return self._backend.binding
 
-    def load(self, source: str | os.PathLike[str] | bytes) -> Plugin:
+    def load(self, source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Plugin:
         """Load a plugin from a file, or from the bytes of a binary module.
 
         Raises:
@@ -102,12 +114,11 @@ class PluginLoader:
             ApiVersionMismatch: it speaks another API version.
             Others as ``Plugin.execute``.
         """
-        path = None if isinstance(source, bytes) else os.fspath(source)
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            return self._load(bytes(source), None)
+        path = os.fspath(source)
         try:
-            if isinstance(source, bytes):
-                return self._load(source, None)
-            data = read_plugin_file(os.fspath(source), self.limits.module_bytes)
-            return self._load(data, path)
+            return self._load(read_plugin_file(path, self.limits.module_bytes), path)
         except SenHostError as error:
             if error.plugin is None and not isinstance(error, PluginFileError):
                 error.plugin = path
@@ -120,14 +131,17 @@ class PluginLoader:
                 f" {self.limits.module_bytes:,} bytes",
                 hint="raise limits.module_bytes if a module of this size is expected",
             )
+        started = perf_counter()
         parsed = parse(data)
         self._backend.validate(data)
+        validated = perf_counter()
         check_plugin(parsed)
         if self.limits.memory_bytes is not None:
             data = limit_memory(parsed, self.limits.memory_bytes)
         module = self._backend.compile(data, self.limits)
+        compiled = perf_counter()
         try:
-            return Plugin(
+            plugin = Plugin(
                 module,
                 parsed,
                 backend=self._backend.name,
@@ -139,6 +153,14 @@ class PluginLoader:
         except SenHostError as error:
             close_quietly(module, error)
             raise
+        _log.debug(
+            "loaded %s: validated in %.1f ms, compiled in %.1f ms, manifest in %.1f ms",
+            path or f"{len(data):,} bytes",
+            (validated - started) * 1e3,
+            (compiled - validated) * 1e3,
+            (perf_counter() - compiled) * 1e3,
+        )
+        return plugin
 
 
 def check_plugin(module: ParsedModule) -> None:
@@ -163,32 +185,53 @@ def check_plugin(module: ParsedModule) -> None:
     check_exports(functions, memories, other)
 
 
-def _enforceable(
-    limits: Limits, explicit: frozenset[str], backend: Backend
+def enforceable(
+    limits: Limits,
+    explicit: frozenset[str],
+    binding: Binding,
+    *,
+    backend: str,
+    origins: Mapping[str, object] | None = None,
 ) -> tuple[Limits, frozenset[str]]:
-    """The limits in force, and the default ones that the backend cannot enforce."""
-    lacking = [
+    """The limits in force on a binding, and the default ones that it cannot enforce.
+
+    Where fuel cannot end a guest that does not end by itself, the wall clock
+    does, after FALLBACK_SECONDS, if the binding has one and no other is set.
+
+    Args:
+        explicit: the names of the limits that somebody asked for.
+        origins: where each was asked for, by name.
+
+    Raises:
+        LimitNotEnforceable: one that was asked for cannot be enforced.
+    """
+    lacking = {
         name
         for name in _BACKEND_ENFORCED
-        if getattr(limits, name) is not None and name not in backend.binding.enforces
-    ]
-    for name in lacking:
-        if name in explicit:
-            raise LimitNotEnforceable(
-                name,
-                backend=f"{backend.name} ({backend.binding.name})",
-                hint=_LACKING_HINTS[name],
-            )
+        if getattr(limits, name) is not None and name not in binding.enforces
+    }
+    for name in sorted(lacking & explicit):
+        raise LimitNotEnforceable(
+            name,
+            backend=f"{backend} ({binding.name})",
+            hint=_LACKING_HINTS[name],
+            source=str(origins[name]) if origins and name in origins else None,
+        )
+    seconds = limits.wall_clock_seconds
+    if "wall_clock_seconds" in lacking:
+        seconds = None
+    elif "fuel" in lacking and seconds is None and "wall_clock_seconds" not in explicit:
+        seconds = FALLBACK_SECONDS if "wall_clock_seconds" in binding.enforces else None
     in_force = replace(
-        limits,
-        fuel=None if "fuel" in lacking else limits.fuel,
-        wall_clock_seconds=None if "wall_clock_seconds" in lacking else limits.wall_clock_seconds,
+        limits, fuel=None if "fuel" in lacking else limits.fuel, wall_clock_seconds=seconds
     )
     return in_force, frozenset(lacking)
 
 
+FALLBACK_SECONDS = 30.0
+
 _LACKING_HINTS = {
-    "fuel": "switch limits.fuel off, or use a backend that meters fuel",
-    "stack_bytes": "leave limits.stack_bytes at its default or use another backend",
+    "fuel": "switch it off (`none`, in Python None), or use a backend that meters fuel",
+    "stack_bytes": "leave it at its default, or use another backend",
     "wall_clock_seconds": "set isolation to 'process': a worker process can always be stopped",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from inspect import isawaitable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,8 @@ from sen_host.errors import (
     ApiVersionMismatch,
     EffectLimitExceeded,
     PluginClosed,
-    PluginFault,
     SenHostError,
+    Serialization,
     WrongThread,
 )
 from sen_host.limits import Limits
@@ -101,9 +102,9 @@ class Plugin:
 
     @property
     def memory_bytes(self) -> int | None:
-        """Present size of the linear memory; None while there is no instance."""
-        with self._lock:
-            return None if self._guest is None else self._guest.memory_bytes
+        """Size of the linear memory after the latest call; None while there is no instance."""
+        guest = self._guest
+        return None if guest is None else guest.memory_bytes
 
     def execute(self, args: Sequence[str] = ()) -> ExecuteResult:
         """Run the plugin's command.
@@ -128,11 +129,19 @@ class Plugin:
 
         Args:
             effect_id: the effect's ``id``, 0 .. 2**32 - 1.
+            result: ``HttpResponse``, ``SleepComplete`` or ``EffectError``.
 
         Raises:
+            Serialization: ``result`` is no ``EffectResult``.
             EffectsNotSupported: the plugin does not export ``plugin_resume``.
             Others as :meth:`execute`.
         """
+        if not isinstance(result, EffectResult):
+            raise Serialization(
+                f"the result of effect {effect_id} is of type {type(result).__name__}",
+                hint="it must be an HttpResponse, SleepComplete or EffectError"
+                + (" (for an async handler, use run_async)" if isawaitable(result) else ""),
+            )
         payload = encode(result)
         return self._decode_result(self._call(lambda guest: guest.resume(effect_id, payload)))
 
@@ -146,8 +155,10 @@ class Plugin:
         """Run the plugin's command and do its effects until it comes to an end.
 
         Args:
+            args: the arguments, without the command's name.
             handler: does an effect and returns its result. What it raises
                 goes through to the caller.
+            max_effects: how many effects the plugin may ask for.
 
         Raises:
             EffectLimitExceeded: the plugin asked for more than ``max_effects``.
@@ -170,7 +181,9 @@ class Plugin:
         """As :meth:`run`, with a handler that is awaited.
 
         The guest itself runs in a thread of the event loop's executor, unless
-        its binding is tied to one thread: then it runs in this one.
+        its binding is tied to one thread: then it runs in this one. Cancelling
+        does not stop a guest that runs; a limit does, and :meth:`close` if it
+        runs in a worker process.
         """
         import asyncio
 
@@ -183,18 +196,34 @@ class Plugin:
         for _ in range(max_effects):
             if not isinstance(result, Effect):
                 break
-            result = await call(self.resume, result.id, await handler(result))
+            outcome = handler(result)
+            if not isawaitable(outcome):
+                raise Serialization(
+                    f"the handler returned {type(outcome).__name__}, which cannot be awaited",
+                    hint="for a handler that is not async, use run",
+                )
+            result = await call(self.resume, result.id, await outcome)
         return self._final(result, max_effects)
 
     def close(self) -> None:
-        """Free the instance and the module. May be called more than once."""
-        with self._lock:
+        """Free the instance and the module. May be called more than once.
+
+        A call that another thread is in is waited for, unless the plugin has a
+        worker process: that is ended, and the call raises WorkerDied.
+        """
+        if not self._lock.acquire(blocking=self.binding.isolation == "none"):
+            self._closed = True
+            self._compiled.close()
+            return
+        try:
             if self._closed:
                 return
             self._check_thread()
             self._closed = True
             self._discard_guest()
             self._compiled.close()
+        finally:
+            self._lock.release()
 
     def __enter__(self) -> Plugin:
         return self
@@ -214,9 +243,8 @@ class Plugin:
     def _decode_result(self, data: bytes) -> ExecuteResult:
         try:
             return decode(ExecuteResult, data, max_bytes=self.limits.result_bytes)
-        except PluginFault as fault:
-            fault.plugin = self.path
-            raise
+        except SenHostError as error:
+            raise self._about_us(error)  # noqa: B904 - the same error
 
     def _load_manifest(self) -> PluginManifest:
         data = self._call(Guest.manifest)
@@ -228,18 +256,24 @@ class Plugin:
     def _call(self, exchange: Callable[[Guest], bytes]) -> bytes:
         with self._lock:
             if self._closed:
-                raise PluginClosed(f"the plugin {self.path or ''} is closed".replace("  ", " "))
+                raise self._about_us(PluginClosed("the plugin is closed"))
             self._check_thread()
-            guest = self._live_guest()
+            try:
+                guest = self._live_guest()
+            except SenHostError as error:
+                raise self._about_us(error)  # noqa: B904 - the same error
             try:
                 return exchange(guest)
-            except PluginFault as fault:
-                fault.plugin = self.path
-                raise
+            except SenHostError as error:
+                raise self._about_us(error)  # noqa: B904 - the same error
             finally:
                 self._fuel = guest.fuel_used, guest.fuel_left
                 if not guest.alive:
                     self._discard_guest()
+
+    def _about_us(self, error: SenHostError) -> SenHostError:
+        error.plugin = self.path
+        return error
 
     def _live_guest(self) -> Guest:
         if self._guest is None:
@@ -266,7 +300,7 @@ class Plugin:
     def _final(self, result: ExecuteResult, max_effects: int) -> Success | Error:
         if isinstance(result, (Success, Error)):
             return result
-        raise EffectLimitExceeded(max_effects)
+        raise self._about_us(EffectLimitExceeded(max_effects))
 
 
 def close_quietly(module: Module, error: SenHostError) -> None:

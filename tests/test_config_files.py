@@ -39,6 +39,12 @@ def refused(directory: Path, text: str | bytes, name: str = "sen-host.toml") -> 
     [
         ('bakend = "wasmer"', 1, "unknown key 'bakend'", "did you mean 'backend'?"),
         ("\n[limits]\nfule = 1", 3, "unknown key 'fule'", "did you mean 'fuel'?"),
+        ("timeout = 5", 1, "unknown key 'timeout'",
+         "wall_clock_seconds belongs in the table [limits]"),
+        ("[limits]\ntimeout = 5", 2, "unknown key 'timeout'",
+         "did you mean 'wall_clock_seconds'? allowed: fuel"),
+        ("[limits]\nresult-size = 5", 2, "unknown key 'result-size'",
+         "did you mean 'result_bytes'?"),
         ("# a\nfuel = 1", 2, "unknown key 'fuel'", "fuel belongs in the table [limits]"),
         ("[limit]\nfuel = 1", 1, "unknown key 'limit'", "did you mean 'limits'?"),
         ("limits = 5", 1, "limits is 5; it must be a table", "write [limits]"),
@@ -51,7 +57,7 @@ def refused(directory: Path, text: str | bytes, name: str = "sen-host.toml") -> 
         ("isolation = false", 1, "isolation is false", "allowed: auto, none, process"),
         ('isolation = "thread"', 1, "isolation is 'thread'", "allowed: auto, none, process"),
     ],
-)
+)  # fmt: skip
 def test_what_is_not_a_setting_is_refused(
     tmp_path: Path, text: str, line: int, said: str, hint: str | None
 ) -> None:
@@ -287,3 +293,24 @@ def test_every_key_of_any_document_is_found_on_its_line(
             if name in expected:
                 found.setdefault(name, line)
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "quotes"),
+    [
+        ("backend = wasmer", True),
+        ("limits.memory_bytes = 64 MiB", True),
+        ("limits.memory_bytes = 64MiB # much", True),
+        ("limits.fuel = none", True),
+        ("limits = { memory_bytes = 1 GiB }", True),
+        ('backend = "wasmer', False),
+        ("limits.fuel = 1,000", False),
+        ("limits.fuel = 0xZZ", False),
+        ("backend", False),
+        ("= 3", False),
+    ],
+)
+def test_text_without_quotes_is_told(tmp_path: Path, line: str, quotes: bool) -> None:
+    error = refused(tmp_path, f"# first\n{line}\n[limits]\n")
+    assert error.message.startswith("sen-host.toml:2: not valid TOML: ")
+    assert error.hint == ("put quotes around text" if quotes else None)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -197,6 +198,9 @@ def test_an_unknown_variable_is_told_with_the_nearest_one(project: Path) -> None
         load(project, environ={"SEN_HOST_CONFIG": "none", "SEN_HOST_BACKENDS": "wasmer"})
     assert caught.value.source == "environment variable SEN_HOST_BACKENDS"
     assert "did you mean 'SEN_HOST_BACKEND'?" in (caught.value.hint or "")
+    with pytest.raises(ConfigError) as caught:
+        load(project, environ={"SEN_HOST_CONFIG": "none", "SEN_HOST_TIMEOUT": "3"})
+    assert "did you mean 'SEN_HOST_LIMITS_WALL_CLOCK_SECONDS'?" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
@@ -319,6 +323,65 @@ def test_arguments_of_the_wrong_type_are_refused(arguments: dict[str, object], s
     with pytest.raises(ConfigError, match="keyword argument: ") as caught:
         Config.defaults().with_arguments(**arguments)  # type: ignore[arg-type]
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("values", "said", "hint"),
+    [
+        ({"isolation": "zzz"}, "isolation is 'zzz'", "allowed: auto, none, process"),
+        ({"isolation": None}, "isolation is None", "allowed: auto, none, process"),
+        ({"backend": 3}, "backend is 3; it must be a name", None),
+        ({"binding": ""}, "binding is ''; it must be a name", None),
+        ({"limits": {"fuel": 3}}, "limits is {'fuel': 3}; it must be a Limits", None),
+    ],
+)
+def test_a_configuration_of_wrong_values_is_refused(
+    values: dict[str, Any], said: str, hint: str | None
+) -> None:
+    with pytest.raises(ConfigError, match="keyword argument: ") as caught:
+        Config(**values)
+    assert said in caught.value.message
+    assert caught.value.hint == hint
+
+
+def test_a_configuration_can_be_made_of_values() -> None:
+    config = Config(backend="wasmer", binding="auto", limits=Limits(fuel=5))
+    assert (config.backend, config.binding, config.limits.fuel) == ("wasmer", None, 5)
+    # What was given is not mistaken for a default, which may go unenforced.
+    assert config.explicit_limits == {"fuel"}
+    assert str(config.origins["backend"]) == "keyword argument"
+    assert str(config.origins["isolation"]) == "default"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said", "hint"),
+    [
+        ({"fuel": "5"}, "unknown key 'fuel'", "did you mean 'limits.fuel'? allowed: backend,"),
+        ({"timeout": None}, "unknown key 'timeout'", "'limits.wall_clock_seconds'?"),
+        ({"bakend": "x"}, "unknown key 'bakend'", "did you mean 'backend'?"),
+        ({"limits.fuel": 5}, "flags['limits.fuel'] is 5; it must be the text", ""),
+    ],
+)
+def test_wrong_flags_are_refused(flags: dict[str, Any], said: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match="keyword argument: ") as caught:
+        Config.load(flags=flags, environ={"SEN_HOST_CONFIG": "none"})
+    assert said in caught.value.message
+    assert hint in (caught.value.hint or "")
+
+
+def test_a_directory_that_is_none_is_refused(project: Path) -> None:
+    (project / "file").touch()
+    for directory in (project / "gone", str(project / "file"), "", 3):
+        with pytest.raises(ConfigError, match="must be a directory that exists") as caught:
+            Config.load(directory=directory)  # type: ignore[arg-type]
+        assert caught.value.key == "directory"
+
+
+def test_the_log_names_the_files(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (project / "sen-host.toml").touch()
+    with caplog.at_level("DEBUG", "sen_host"):
+        load(project)
+    assert caplog.messages == [f"configuration file {project / 'sen-host.toml'}"]
 
 
 def test_an_unknown_backend_is_blamed_on_its_place(project: Path) -> None:

@@ -132,7 +132,7 @@ def test_two_packages_that_claim_one_name_are_both_named(install: Install) -> No
         ("missing_module:Backend", "x = 1", "No module named 'missing_module'"),
         ("broken_backend:Backend", "1 / 0", "ZeroDivisionError"),
         ("broken_backend:Missing", "x = 1", "AttributeError"),
-        ("broken_backend:x", "x = 1", "not a subclass of sen_host.Backend"),
+        ("broken_backend:x", "x = 1", "not a subclass of sen_host.backend.Backend"),
     ],
 )
 def test_a_backend_that_cannot_be_imported_is_listed_with_the_reason(

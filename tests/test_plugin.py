@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sen_host import Config, Limits, PluginLoader
 from sen_host.errors import (
+    ConfigError,
     EffectLimitExceeded,
     EffectsNotSupported,
     FuelExhausted,
@@ -18,6 +21,7 @@ from sen_host.errors import (
     PluginClosed,
     Serialization,
     WallClockExceeded,
+    WorkerDied,
     WrongThread,
 )
 from sen_host.messages import (
@@ -271,3 +275,70 @@ def in_thread(function: object) -> BaseException | None:
     thread.start()
     thread.join()
     return caught[0] if caught else None
+
+
+class TestMistakes:
+    def test_a_result_that_is_no_effect_result(self, host: Host) -> None:
+        with host.loader().load(SLEEPING) as plugin:
+            plugin.execute([])
+            with pytest.raises(Serialization, match="the result of effect 7 is of type Success"):
+                plugin.resume(7, Success("x"))  # type: ignore[arg-type]
+
+    def test_an_async_handler_for_run_and_the_other_way_round(self, host: Host) -> None:
+        async def late() -> EffectResult:
+            return SleepComplete()
+
+        with host.loader().load(SLEEPING) as plugin:
+            coroutine = late()
+            with pytest.raises(Serialization, match="use run_async"):
+                plugin.run([], lambda effect: coroutine)  # type: ignore[arg-type,return-value]
+            coroutine.close()
+            with pytest.raises(Serialization, match="use run"):
+                asyncio.run(
+                    plugin.run_async([], lambda effect: SleepComplete())  # type: ignore[arg-type,return-value]
+                )
+
+    def test_errors_name_the_plugin(self, host: Host, tmp_path: Path) -> None:
+        path = tmp_path / "good.wasm"
+        path.write_bytes(GOOD)
+        plugin = host.loader().load(path)
+        with pytest.raises(EffectsNotSupported) as caught:
+            plugin.resume(1, SleepComplete())
+        assert caught.value.plugin == str(path)
+        plugin.close()
+        with pytest.raises(PluginClosed, match=r"good\.wasm: the plugin is closed"):
+            plugin.execute([])
+
+    @pytest.mark.parametrize("kind", [bytearray, memoryview])
+    def test_bytes_of_any_kind_are_a_module(self, host: Host, kind: type) -> None:
+        with host.loader().load(kind(GOOD)) as plugin:
+            assert plugin.execute([]) == Success("fine")
+
+
+def test_closing_ends_a_call_that_runs_in_a_worker(host: Host) -> None:
+    if host.isolation == "none":
+        pytest.skip("a guest in this process runs to its end")
+    plugin = host.loader(Limits(fuel=None, wall_clock_seconds=60)).load(ENDLESS)
+    ended: list[BaseException | None] = []
+    caller = threading.Thread(target=lambda: ended.append(in_thread(plugin.execute)))
+    caller.start()
+    while not plugin._lock.locked():
+        time.sleep(0.01)
+    assert plugin.memory_bytes == 65_536, "it does not wait for the call"
+    plugin.close()
+    caller.join()
+    assert isinstance(ended[0], (WorkerDied, PluginClosed))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"isolation": "thread"}, {"backend": 3}, {"backend": int}], ids=str
+)
+def test_arguments_of_the_loader_are_checked(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        PluginLoader(**arguments, config=Config.defaults())
+
+
+def test_without_fuel_a_worker_has_a_clock(host: Host) -> None:
+    loader = host.loader()
+    expected = None if "fuel" in enforced(host) or host.isolation == "none" else 30.0
+    assert loader.limits.wall_clock_seconds == expected

@@ -13,7 +13,7 @@ import click
 from sen_host import __version__
 from sen_host.cli import failure
 from sen_host.cli.options import current_call
-from sen_host.cli.output import complain, printable, write_json
+from sen_host.cli.output import complain, one_line, printable, write_json
 
 _COMMANDS = ("run", "inspect", "backends", "config", "completion")
 
@@ -91,7 +91,9 @@ def _report(error: Exception) -> int:
     if call.json:
         write_json({**call.facts, "error": failure.as_json(error)})
     else:
-        complain(*failure.describe(error))
+        message, hint = failure.describe(error)
+        plugin = getattr(error, "plugin", None)
+        complain(message if plugin is None else f"{one_line(plugin)}: {message}", hint)
     return failure.exit_code(error)
 
 

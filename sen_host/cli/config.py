@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sen_host.cli.failure import describe
+from sen_host.cli.failure import describe, exit_code
 from sen_host.cli.options import Call, call_options
-from sen_host.cli.output import one_line, size, write_json, write_report
-from sen_host.config import SETTINGS, Config
-from sen_host.errors import EnvironmentFault, UnknownBackend
+from sen_host.cli.output import one_line, setting, write_json, write_report
+from sen_host.config import PROJECT_FILES, SETTINGS, Config
+from sen_host.errors import EnvironmentFault, LimitNotEnforceable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,26 +23,33 @@ if TYPE_CHECKING:
 def command(call: Call) -> int:
     """Show each setting, its value, and where the value comes from.
 
-    Options are taken as `sen-host run` would take them.
+    Options are taken as `sen-host run` would take them. If no plugin can run
+    with them, the exit code is the one that `sen-host run` would have.
     """
-    from sen_host.engines import open_backend
-
     config = call.config()
-    resolved: dict[str, Any] = {"backend": None, "binding": None, "engine": None, "problem": None}
+    resolved: dict[str, Any] = dict.fromkeys(
+        ("backend", "binding", "engine", "limits", "unenforced", "problem", "remedy")
+    )
+    code = 0
     try:
-        backend = open_backend(config.backend, binding=config.binding, isolation=config.isolation)
-    except UnknownBackend as error:
-        raise config.blame(error) from None
+        loader = call.loader(config)
+    except LimitNotEnforceable as error:
+        resolved |= call.facts
+        resolved["problem"], resolved["remedy"] = describe(error)
+        code = exit_code(error)
     except EnvironmentFault as error:
         resolved["problem"], resolved["remedy"] = describe(error)
+        code = exit_code(error)
     else:
-        binding = backend.binding
-        resolved |= {"backend": backend.name, "binding": binding.name, "engine": binding.engine}
+        resolved |= call.facts
+        resolved["engine"] = loader.binding.engine
+        resolved["limits"] = asdict(loader.limits)
+        resolved["unenforced"] = sorted(loader.unenforced)
     if call.json:
         write_json(_as_json(config, resolved))
     else:
         write_report(*_report(config, resolved))
-    return 0
+    return code
 
 
 def _as_json(config: Config, resolved: dict[str, Any]) -> dict[str, Any]:
@@ -71,9 +79,9 @@ def _report(config: Config, resolved: dict[str, Any]) -> Iterator[RenderableType
     for key in SETTINGS:
         origin = config.origins[key]
         style = "dim" if origin.layer == "default" else ""
-        table.add_row(
-            Text(key, style="cyan"), _shown(config, key), Text(one_line(str(origin)), style=style)
-        )
+        value, remark = _in_force(config, key, resolved)
+        where = Text(one_line(str(origin)) + remark, style=style)
+        table.add_row(Text(key, style="cyan"), value, where)
     yield table
     if resolved["problem"] is None:
         names = f"{resolved['backend']} ({resolved['binding']})"
@@ -82,20 +90,26 @@ def _report(config: Config, resolved: dict[str, Any]) -> Iterator[RenderableType
         yield Text.assemble("\n", ("No plugin can run: ", "red"), one_line(resolved["problem"]))
         if resolved["remedy"]:
             yield Text.assemble("hint: ", (one_line(resolved["remedy"]), "bold"))
-    if config.files:
-        yield "\nFiles, the later ones beat the earlier:"
-        for file in config.files:
-            missing = "" if file.exists else "  (does not exist)"
-            yield Text.assemble("  ", one_line(file.path), (missing, "dim"))
+    yield "\nFiles, the later ones beat the earlier:"
+    files = {file.layer: file for file in config.files}
+    for layer, name in PROJECT_FILES:
+        if layer in files:
+            yield f"  {one_line(files[layer].path)}"
+        else:
+            yield Text.assemble("  ", name, ("  (none in this directory or above)", "dim"))
+    if "user" in files:
+        missing = "" if files["user"].exists else "  (does not exist)"
+        yield Text.assemble("  ", one_line(files["user"].path), (missing, "dim"))
 
 
-def _shown(config: Config, key: str) -> str:
-    value = config.value(key)
-    kind = SETTINGS[key].kind
-    if value is None:
-        return "auto" if key == "binding" else "none"
-    if kind == "bytes":
-        return size(value)
-    if kind == "count":
-        return f"{value:,}"
-    return f"{value} s" if kind == "seconds" else one_line(str(value))
+def _in_force(config: Config, key: str, resolved: dict[str, Any]) -> tuple[str, str]:
+    """The value that plugins run with, and a remark where it is not the configured one."""
+    value, limit, remark = config.value(key), SETTINGS[key].limit, ""
+    if key == "binding" and value is None:
+        return "auto (the preferred one)", ""
+    if limit is not None and resolved["limits"] is not None:
+        if limit in resolved["unenforced"]:
+            remark = f" (not enforced by {one_line(resolved['backend'])})"
+        elif value != resolved["limits"][limit]:
+            value, remark = resolved["limits"][limit], " (in place of fuel)"
+    return setting(SETTINGS[key].kind, value), remark

@@ -70,20 +70,23 @@ def describe(error: Exception) -> tuple[str, str | None]:
 
 
 def as_json(error: Exception) -> dict[str, Any]:
-    """The error as a JSON object: kind, message, detail, hint, and its own fields."""
+    """The error as a JSON object: kind, message, detail, hint, plugin, and its own fields."""
+    kind = type(error).__name__
     if not isinstance(error, errors.SenHostError):
         message, hint = describe(error)
-        return {"kind": type(error).__name__, "message": message, "detail": None, "hint": hint}
+        return {"kind": kind, "message": message, "detail": None, "hint": hint, "plugin": None}
     fields = {
         name: _plain(value)
         for name, value in vars(error).items()
-        if not name.startswith("_") and name not in ("message", "detail", "hint")
+        if not name.startswith("_") and name not in ("message", "detail", "hint", "plugin")
     }
+    plugin = error.path if isinstance(error, errors.PluginFileError) else error.plugin
     return {
-        "kind": type(error).__name__,
+        "kind": kind,
         "message": error.message,
         "detail": error.detail,
         "hint": error.hint,
+        "plugin": plugin,
         **fields,
     }
 

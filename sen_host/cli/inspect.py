@@ -78,10 +78,19 @@ def investigate(call: Call, config: Config, path: str) -> Findings:
         findings.module = parse(findings.data)
     except SenHostError as error:
         findings.error = error
+        error.plugin = path
     try:
-        with call.loader(config).load(findings.data) as loaded:
+        loader = call.loader(config)
+    except SenHostError as error:
+        findings.error = findings.error or error
+        return findings
+    try:
+        with loader.load(findings.data) as loaded:
             findings.manifest = loaded.manifest
     except SenHostError as error:
+        error.plugin = path
+        if error.hint and "sen-host inspect" in error.hint:
+            error.hint = None  # to look closer is what the user is doing
         findings.error = findings.error or error
     return findings
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sen_host.cli.output import setting as shown_setting
 from sen_host.config import SETTINGS, Config, Setting
+from sen_host.limits import Limits
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -22,15 +24,21 @@ _HELP: dict[str, tuple[str, str]] = {
     "backend": ("NAME", "The engine to run on; auto: the first that is available."),
     "binding": ("NAME", "The way to reach the engine; see `sen-host backends`."),
     "isolation": ("[auto|none|process]", "Run in this process, or in a worker process."),
-    "limits.fuel": ("N|none", "Fuel for each call of the plugin."),
-    "limits.memory_bytes": ("SIZE|none", 'Memory of the plugin, e.g. "64 MiB".'),
-    "limits.stack_bytes": ("SIZE", "Call stack of the plugin."),
-    "limits.result_bytes": ("SIZE", "Longest message that the plugin may send."),
+    "limits.fuel": ("N|none", "Fuel for each call of the plugin; 0 to 2^64 - 1."),
+    "limits.memory_bytes": (
+        "SIZE|none",
+        'Memory of the plugin, e.g. "64 MiB"; 64 KiB to 4 GiB.',
+    ),
+    "limits.stack_bytes": ("SIZE", "Call stack of the plugin; 64 KiB to 2 MiB."),
+    "limits.result_bytes": (
+        "SIZE",
+        "Longest message that the plugin may send; 1 byte to 4 GiB - 1.",
+    ),
     "limits.wall_clock_seconds": (
         "SECONDS|none",
-        "Time for each operation: load, execute, resume.",
+        "Time for each operation: load, execute, resume; above 0, at most 86,400.",
     ),
-    "limits.module_bytes": ("SIZE", "Largest plugin file to read."),
+    "limits.module_bytes": ("SIZE", "Largest plugin file to read; 8 bytes to 4 GiB - 1."),
 }
 
 
@@ -66,10 +74,20 @@ class Call:
         Raises:
             As ``PluginLoader``.
         """
+        from sen_host.engines import open_backend
+        from sen_host.errors import LimitNotEnforceable
         from sen_host.loader import PluginLoader
 
         self.facts |= {"backend": config.backend, "binding": config.binding}
-        loader = PluginLoader(config=config)
+        try:
+            loader = PluginLoader(config=config)
+        except LimitNotEnforceable:
+            # Which binding it is that lacks the limit, is not in the error.
+            opened = open_backend(
+                config.backend, binding=config.binding, isolation=config.isolation
+            )
+            self.facts |= {"backend": opened.name, "binding": opened.binding.name}
+            raise
         self.facts |= {"backend": loader.backend, "binding": loader.binding.name}
         return loader
 
@@ -129,6 +147,9 @@ def _name(setting: Setting) -> str:
 
 def _setting_option(setting: Setting) -> Callable[[Any], Any]:
     metavar, help = _HELP[setting.key]
+    if setting.limit is not None:
+        default = getattr(Limits, setting.limit)
+        help += f"  [default: {shown_setting(setting.kind, default)}]"
     return click.option(
         setting.option,
         _name(setting),

@@ -42,6 +42,19 @@ def size(count: int) -> str:
     return f"{count:,} byte{'' if count == 1 else 's'}"
 
 
+def setting(kind: str, value: Any) -> str:
+    """The value of a setting of that kind (see ``sen_host.config.Setting``), for people."""
+    if value is None:
+        return "none"
+    if kind == "bytes":
+        return size(value)
+    if kind == "count":
+        return f"{value:,}"
+    if kind == "seconds":
+        return f"{int(value) if float(value).is_integer() else value:,} s"
+    return one_line(str(value))
+
+
 def write_text(text: str, *, err: bool = False, raw: bool = False) -> None:
     """Write a plugin's text, with a line feed at its end unless it is empty.
 

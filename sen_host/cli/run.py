@@ -13,6 +13,7 @@ import click
 
 from sen_host.cli.options import Call, call_options
 from sen_host.cli.output import note, one_line, write_json, write_text
+from sen_host.errors import Serialization
 
 if TYPE_CHECKING:
     from sen_host.messages import Effect, EffectResult
@@ -35,10 +36,12 @@ def command(call: Call, plugin: str, args: tuple[str, ...], raw: bool) -> int:
     Options of sen-host stand before PLUGIN; all that follows goes to the plugin.
 
     The exit code is 0 on success, and the plugin's own code if it answers with
-    an error. Codes from 119 to 125 tell that sen-host could not run it to its end.
+    an error. Codes from 119 to 125 tell that sen-host could not run it to its end,
+    130 that Ctrl-C did not let it, 141 that the reader of the output went away.
     """
     from sen_host.messages import Error, to_wire
 
+    _check_text(args)
     loader = call.loader(call.config())
     with _interruptible(), loader.load(plugin) as loaded:
         names = dict(call.facts)
@@ -108,6 +111,17 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _check_text(args: tuple[str, ...]) -> None:
+    """Raise Serialization for an argument that a plugin cannot be given."""
+    for number, argument in enumerate(args, 1):
+        # Python reads bytes that are not text as surrogates.
+        if any("\ud800" <= letter <= "\udfff" for letter in argument):
+            raise Serialization(
+                f"argument {number} is not valid UTF-8",
+                hint="a plugin takes its arguments as UTF-8 text",
+            )
 
 
 def _shown(fuel: int | None) -> str:

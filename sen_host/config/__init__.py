@@ -14,7 +14,7 @@ else's: cloning one must not loosen the limits that users set for themselves.
 """
 
 from sen_host.config.config import Config, Layer, Origin
-from sen_host.config.files import ConfigFile
+from sen_host.config.files import PROJECT_FILES, ConfigFile
 from sen_host.config.settings import (
     COMPLETION_VARIABLE,
     SETTINGS,
@@ -25,6 +25,7 @@ from sen_host.config.settings import (
 
 __all__ = [
     "COMPLETION_VARIABLE",
+    "PROJECT_FILES",
     "SETTINGS",
     "USER_FILE_VARIABLE",
     "Config",

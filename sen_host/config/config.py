@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -12,9 +13,11 @@ from sen_host.config.settings import (
     AUTO,
     SETTINGS,
     USER_FILE_VARIABLE,
+    by_option,
     from_text,
     from_toml,
     nearest,
+    shown,
 )
 from sen_host.errors import ConfigError, UnknownBackend
 from sen_host.limits import Limits
@@ -52,10 +55,12 @@ _ARGUMENT = Origin("argument")
 
 _Values = dict[str, tuple[Any, Origin]]
 
+_log = logging.getLogger("sen_host")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What to run plugins with. Made by ``load`` or ``defaults``.
+    """What to run plugins with. Made by ``load`` or ``defaults``, or from values.
 
     Attributes:
         backend: name of a backend, or "auto" for the first that is available.
@@ -65,15 +70,32 @@ class Config:
             "auto" for what the binding prefers.
         limits: the limits of a plugin.
         origins: where each value came from, by key: ``backend``, ``limits.fuel``.
+            What has none is an argument if it differs from its default.
         files: the files that were looked at, the weakest first.
+
+    Raises:
+        ConfigError: a value is of the wrong type, or none of the choices.
     """
 
     backend: str = AUTO
     binding: str | None = None
     isolation: Isolation = "auto"
     limits: Limits = field(default_factory=Limits)
-    origins: Mapping[str, Origin] = field(default_factory=lambda: dict.fromkeys(SETTINGS, _DEFAULT))
+    origins: Mapping[str, Origin] = field(default_factory=dict)
     files: tuple[ConfigFile, ...] = ()
+
+    def __post_init__(self) -> None:
+        for key in ("backend", "binding", "isolation"):
+            value = getattr(self, key)
+            if value is not None or key != "binding":
+                checked = from_toml(SETTINGS[key], value, str(_ARGUMENT))
+                object.__setattr__(self, key, checked)
+        _check_limits(self.limits)
+        origins = {key: self.origins.get(key, _DEFAULT) for key in SETTINGS}
+        for key, origin in origins.items():
+            if origin.layer == "default" and self.value(key) != _default(key):
+                origins[key] = _ARGUMENT
+        object.__setattr__(self, "origins", origins)
 
     @classmethod
     def defaults(cls) -> Config:
@@ -98,12 +120,16 @@ class Config:
                 ``{"limits.fuel": "5000"}``. None means not given.
 
         Raises:
-            ConfigError: a file cannot be read or is malformed, a key, variable
-                or value is unknown or of the wrong type.
+            ConfigError: a file cannot be read or is malformed; a key, variable
+                or value is unknown or of the wrong type; or there is no such
+                directory.
             InvalidLimit: a limit is of the wrong type or out of its range.
         """
         environ = os.environ if environ is None else environ
         files = find_files(_start(directory), environ)
+        for file in files:
+            what = "configuration file" if file.exists else "no configuration file"
+            _log.debug("%s %s", what, file.path)
         layers = [_from_file(file) for file in files if file.exists]
         layers.append(_from_environment(environ))
         layers.append(_from_flags(flags or {}))
@@ -135,17 +161,10 @@ class Config:
             if word is not None
         }
         if limits is not None:
-            if not isinstance(limits, Limits):
-                raise ConfigError(
-                    f"limits is {limits!r}; it must be a Limits",
-                    source=str(_ARGUMENT),
-                    key="limits",
-                )
-            default = Limits()
+            _check_limits(limits)
             for limit in fields(Limits):
-                value = getattr(limits, limit.name)
-                chosen = value != getattr(default, limit.name)
-                values[f"limits.{limit.name}"] = value, _ARGUMENT if chosen else _DEFAULT
+                key, value = f"limits.{limit.name}", getattr(limits, limit.name)
+                values[key] = value, _DEFAULT if value == _default(key) else _ARGUMENT
         return self._with(values)
 
     @property
@@ -192,11 +211,34 @@ class Config:
         )
 
 
+def _default(key: str) -> Any:
+    limit = SETTINGS[key].limit
+    return getattr(Config if limit is None else Limits, limit or key)
+
+
+def _check_limits(limits: object) -> None:
+    if not isinstance(limits, Limits):
+        raise ConfigError(
+            f"limits is {shown(limits)}; it must be a Limits",
+            source=str(_ARGUMENT),
+            key="limits",
+        )
+
+
 def _start(directory: str | os.PathLike[str] | None) -> str | None:
-    try:
-        return os.path.abspath(os.getcwd() if directory is None else directory)
-    except FileNotFoundError:  # the current directory was deleted
-        return None
+    if directory is None:
+        try:
+            return os.getcwd()
+        except FileNotFoundError:  # it was deleted
+            return None
+    # An integer would be taken for a file descriptor.
+    if not isinstance(directory, (str, os.PathLike)) or not os.path.isdir(directory):
+        raise ConfigError(
+            f"directory is {shown(directory)}; it must be a directory that exists",
+            source=str(_ARGUMENT),
+            key="directory",
+        )
+    return os.path.abspath(directory)
 
 
 def _from_file(file: ConfigFile) -> _Values:
@@ -215,10 +257,11 @@ def _from_environment(environ: Mapping[str, str]) -> _Values:
         origin = Origin("environment", variable)
         setting = settings.get(variable)
         if setting is None:
+            named = by_option(variable.removeprefix("SEN_HOST_"))
             raise ConfigError(
                 "no such variable is known",
                 source=str(origin),
-                hint=nearest(variable, (*settings, USER_FILE_VARIABLE)),
+                hint=nearest(variable, (*settings, USER_FILE_VARIABLE), named and named.variable),
             )
         if environ[variable]:  # an empty variable is as good as none
             values[setting.key] = from_text(setting, environ[variable], str(origin)), origin
@@ -228,8 +271,22 @@ def _from_environment(environ: Mapping[str, str]) -> _Values:
 def _from_flags(flags: Mapping[str, str | None]) -> _Values:
     values: _Values = {}
     for key, text in flags.items():
+        setting = SETTINGS.get(key)
+        if setting is None:
+            named = by_option(str(key))
+            raise ConfigError(
+                f"flags has the unknown key {shown(key)}",
+                source=str(_ARGUMENT),
+                key=str(key),
+                hint=nearest(str(key), SETTINGS, named and named.key),
+            )
         if text is not None:
-            setting = SETTINGS[key]
+            if not isinstance(text, str):
+                raise ConfigError(
+                    f"flags[{key!r}] is {shown(text)}; it must be the text of an option",
+                    source=str(_ARGUMENT),
+                    key=key,
+                )
             origin = Origin("command line", setting.option)
             values[key] = from_text(setting, text, setting.option), origin
     return values

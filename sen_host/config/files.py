@@ -13,6 +13,7 @@ from sen_host.config.settings import (
     NONE,
     SETTINGS,
     USER_FILE_VARIABLE,
+    by_option,
     from_toml,
     nearest,
     shown,
@@ -21,8 +22,12 @@ from sen_host.errors import ConfigError
 
 FileLayer = Literal["project", "pyproject", "user"]
 
-PROJECT_FILE = "sen-host.toml"
-PYPROJECT_FILE = "pyproject.toml"
+PROJECT_FILES: tuple[tuple[FileLayer, str], ...] = (
+    ("project", "sen-host.toml"),
+    ("pyproject", "pyproject.toml"),
+)
+"""What is looked for in the directory and above it, the weakest first."""
+
 MAX_FILE_BYTES = 1 << 20
 
 
@@ -58,11 +63,7 @@ def find_files(directory: str | None, environ: Mapping[str, str]) -> tuple[Confi
     """
     found = []
     if directory is not None:
-        layers: tuple[tuple[FileLayer, str], ...] = (
-            ("project", PROJECT_FILE),
-            ("pyproject", PYPROJECT_FILE),
-        )
-        for layer, name in layers:
+        for layer, name in PROJECT_FILES:
             path = _nearest_file(directory, name)
             if path is not None:
                 found.append(ConfigFile(layer, path, _name(path, directory), exists=True))
@@ -136,9 +137,11 @@ class _Reader:
         in_limits = key.startswith("limits.") and len(path) > 1 and path[-2] == "limits"
         limits = [setting.limit for setting in SETTINGS.values() if setting.limit]
         top = [key for key in SETTINGS if "." not in key]
-        hint = nearest(name, limits if in_limits else [*top, "limits"])
-        if not in_limits and name in limits:
-            hint = f"{name} belongs in the table [{'.'.join((*path[:-1], 'limits'))}]"
+        named = by_option(name)
+        meant = name if named is None else named.limit
+        hint = nearest(name, limits if in_limits else [*top, "limits"], meant)
+        if not in_limits and meant in limits:
+            hint = f"{meant} belongs in the table [{'.'.join((*path[:-1], 'limits'))}]"
         self.fail(f"unknown key {shown(name)}", path, hint=hint)
 
     def line(self, path: tuple[str, ...]) -> int:
@@ -165,7 +168,8 @@ def _parse(file: ConfigFile, text: str) -> dict[str, Any]:
     except ValueError as error:  # tomllib's own, or Python's on a very long number
         reason, line = _syntax_error(str(error), text)
         source = file.name if line is None else f"{file.name}:{line}"
-        raise ConfigError(f"not valid TOML: {reason}", source=source) from error
+        hint = None if line is None else _syntax_hint(text.split("\n")[line - 1])
+        raise ConfigError(f"not valid TOML: {reason}", source=source, hint=hint) from error
 
 
 def _syntax_error(message: str, text: str) -> tuple[str, int | None]:
@@ -179,6 +183,16 @@ def _syntax_error(message: str, text: str) -> tuple[str, int | None]:
         return message, None
     line = match["line"]
     return match["reason"], int(line) if line else text.count("\n", 0, len(text) - 1) + 1
+
+
+# A word, or a size with its unit, without quotes.
+_BARE_TEXT = re.compile(
+    r"[^#\"']*=\s*(?:[A-Za-z]|\d[\d_.]*\s*(?:[KMG]i?)?B\b)[^\"']*", re.IGNORECASE
+)
+
+
+def _syntax_hint(line: str) -> str | None:
+    return "put quotes around text" if _BARE_TEXT.fullmatch(line) else None
 
 
 def _read_text(file: ConfigFile) -> str:

@@ -114,14 +114,27 @@ def from_text(setting: Setting, text: str, source: str) -> Any:
     return from_toml(setting, value, source)
 
 
-def nearest(word: str, allowed: Iterable[str]) -> str:
-    """A hint that gives the allowed words, the one that was perhaps meant first."""
-    import difflib
+def by_option(name: str) -> Setting | None:
+    """The setting whose option has that name, in any spelling: ``timeout``, ``RESULT_SIZE``.
 
+    People who know the options write their names elsewhere, too.
+    """
+    option = "--" + name.lower().replace("_", "-")
+    return next((setting for setting in SETTINGS.values() if setting.option == option), None)
+
+
+def nearest(word: str, allowed: Iterable[str], meant: str | None = None) -> str:
+    """A hint that gives the allowed words, the one that was perhaps meant first.
+
+    ``meant`` is that word, where it is known; otherwise it is the most similar one.
+    """
     words = tuple(allowed)
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    meant = f"did you mean {near[0]!r}? " if near else ""
-    return f"{meant}allowed: {', '.join(words)}"
+    if meant not in words:
+        import difflib
+
+        meant = next(iter(difflib.get_close_matches(word, words, n=1, cutoff=0.6)), None)
+    question = "" if meant is None else f"did you mean {meant!r}? "
+    return f"{question}allowed: {', '.join(words)}"
 
 
 def shown(value: Any) -> str:

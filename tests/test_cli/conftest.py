@@ -7,13 +7,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from click.testing import CliRunner
 
+from sen_host.backend import Backend, Binding, Module
 from sen_host.cli.app import app
+from sen_host.limits import Limits
 from sen_host_conformance.hosts import Host
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
@@ -56,6 +59,43 @@ def cli() -> Cli:
         return Answer(result.exit_code, result.stdout, result.stderr)
 
     return call
+
+
+class Lax(Backend):
+    """A backend that enforces no limit, for commands that run no plugin."""
+
+    name = "lax"
+
+    @classmethod
+    def bindings(cls) -> tuple[Binding, ...]:
+        return (Binding(name="only", engine="Lax 1"),)
+
+    def validate(self, wasm: bytes) -> None:
+        raise NotImplementedError
+
+    def compile(self, wasm: bytes, limits: Limits) -> Module:
+        raise NotImplementedError
+
+
+class Timed(Lax):
+    """The same with a clock."""
+
+    name = "timed"
+
+    @classmethod
+    def bindings(cls) -> tuple[Binding, ...]:
+        enforces = frozenset({"wall_clock_seconds"})
+        return (Binding(name="only", engine="Timed 1", enforces=enforces),)
+
+
+@pytest.fixture
+def lax_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only backends that are installed: ``lax`` and ``timed``."""
+    found = [
+        EntryPoint(backend.name, f"{__name__}:{backend.__name__}", "sen_host.backends")
+        for backend in (Lax, Timed)
+    ]
+    monkeypatch.setattr("sen_host.engines.entry_points", lambda **_: found)
 
 
 def command_line(*arguments: str | os.PathLike[str]) -> list[str]:

