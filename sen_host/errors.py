@@ -17,6 +17,9 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
+_SHOWN = 80
+"""How much of a plugin's own names an error shows."""
+
 
 class TrapKind(str, Enum):
     """Why a guest trapped, in the terms of the WebAssembly specification."""
@@ -128,7 +131,10 @@ class ImportNotGranted(Instantiation):
     def __init__(self, imports: Iterable[tuple[str, str, str]]) -> None:
         self.imports = tuple(imports)
         """Every import that is not granted, as (module, name, kind)."""
-        listed = ", ".join(f"{kind} {module!r}.{name!r}" for module, name, kind in self.imports[:8])
+        listed = ", ".join(
+            f"{kind} {module[:_SHOWN]!r}.{name[:_SHOWN]!r}"
+            for module, name, kind in self.imports[:8]
+        )
         if len(self.imports) > 8:
             listed += f" and {len(self.imports) - 8} more"
         super().__init__(
@@ -147,6 +153,19 @@ class MemoryLimitExceeded(Instantiation):
             f"the plugin starts with {initial_bytes:,} bytes of memory,"
             f" the limit is {limit_bytes:,} bytes",
             hint="raise limits.memory_bytes or build the plugin with a smaller initial memory",
+        )
+
+
+class TableLimitExceeded(Instantiation):
+    """The module's tables already start with more elements than the limit."""
+
+    def __init__(self, *, initial_elements: int, limit_elements: int) -> None:
+        self.initial_elements = initial_elements
+        self.limit_elements = limit_elements
+        super().__init__(
+            f"the plugin starts with {initial_elements:,} table elements,"
+            f" the limit is {limit_elements:,}",
+            hint="raise limits.table_elements if the plugin needs tables of this size",
         )
 
 
@@ -319,6 +338,10 @@ class Serialization(CallerFault):
 
 class EffectsNotSupported(CallerFault):
     """``resume`` was called on a plugin that does not export ``plugin_resume``."""
+
+
+class PluginBusy(CallerFault):
+    """A plugin was called by a signal handler or a finalizer within a call of its own."""
 
 
 class PluginClosed(CallerFault):

@@ -15,11 +15,12 @@ MIB = 1 << 20
 _RANGES: dict[str, tuple[int, int]] = {
     "fuel": (0, 2**64 - 1),
     "memory_bytes": (PAGE_BYTES, 2**32),
+    "table_elements": (0, 2**32 - 1),
     "stack_bytes": (64 * 1024, 2 * MIB),
     "result_bytes": (1, 2**32 - 1),
     "module_bytes": (8, 2**32 - 1),
 }
-_OPTIONAL = frozenset({"fuel", "memory_bytes", "wall_clock_seconds"})
+_OPTIONAL = frozenset({"fuel", "memory_bytes", "table_elements", "wall_clock_seconds"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,9 @@ class Limits:
         fuel: budget of each guest entry, 0 to 2**64 - 1, or None.
         memory_bytes: linear memory, 64 KiB to 4 GiB, or None for the module's
             own maximum. Rounded down to whole pages of 64 KiB.
+        table_elements: elements of all tables together, 0 to 2**32 - 1, or None
+            for the tables' own maxima. With several tables, each may grow by an
+            equal share of what their initial sizes leave.
         stack_bytes: call stack of the guest, 64 KiB to 2 MiB.
         result_bytes: longest message that the host takes from a plugin.
         wall_clock_seconds: time for one operation (load, execute, resume),
@@ -44,6 +48,7 @@ class Limits:
 
     fuel: int | None = 10_000_000
     memory_bytes: int | None = 256 * MIB
+    table_elements: int | None = 1_000_000
     stack_bytes: int = MIB
     result_bytes: int = 16 * MIB
     wall_clock_seconds: float | None = None

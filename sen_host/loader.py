@@ -24,7 +24,9 @@ from sen_host.limits import Limits
 from sen_host.plugin import Plugin, close_quietly
 from sen_host.plugin_file import read_plugin_file
 from sen_host.wasm.memory_limit import limit_memory
+from sen_host.wasm.profile import check_profile
 from sen_host.wasm.reader import ParsedModule, parse
+from sen_host.wasm.table_limit import limit_tables
 
 if TYPE_CHECKING:
     from sen_host.config import Config
@@ -133,11 +135,14 @@ class PluginLoader:
             )
         started = perf_counter()
         parsed = parse(data)
+        check_profile(parsed)
         self._backend.validate(data)
         validated = perf_counter()
         check_plugin(parsed)
         if self.limits.memory_bytes is not None:
             data = limit_memory(parsed, self.limits.memory_bytes)
+        if self.limits.table_elements is not None:
+            data = limit_tables(parse(data), self.limits.table_elements)
         module = self._backend.compile(data, self.limits)
         compiled = perf_counter()
         try:

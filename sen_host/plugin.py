@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
 from types import TracebackType
@@ -13,6 +15,7 @@ from sen_host.backend import Binding, Module, Trap
 from sen_host.errors import (
     ApiVersionMismatch,
     EffectLimitExceeded,
+    PluginBusy,
     PluginClosed,
     SenHostError,
     Serialization,
@@ -76,7 +79,9 @@ class Plugin:
         self._compiled = module
         self._has_resume = any(export.name == RESUME for export in parsed.exports)
         self._lock = threading.Lock()
-        self._thread = threading.get_ident()
+        self._thread = _this_thread()
+        self._caller: int | None = None
+        _plugins.add(self)
         self._closed = False
         self._guest: Guest | None = None
         self._fuel: tuple[int | None, int | None] = (None, None)
@@ -136,6 +141,8 @@ class Plugin:
             EffectsNotSupported: the plugin does not export ``plugin_resume``.
             Others as :meth:`execute`.
         """
+        if not isinstance(effect_id, int):
+            raise Serialization(f"an effect id is of type {type(effect_id).__name__}, not int")
         if not isinstance(result, EffectResult):
             raise Serialization(
                 f"the result of effect {effect_id} is of type {type(result).__name__}",
@@ -211,6 +218,8 @@ class Plugin:
         A call that another thread is in is waited for, unless the plugin has a
         worker process: that is ended, and the call raises WorkerDied.
         """
+        if self.binding.isolation == "none":
+            self._refuse_reentry()
         if not self._lock.acquire(blocking=self.binding.isolation == "none"):
             self._closed = True
             self._compiled.close()
@@ -254,22 +263,38 @@ class Plugin:
         return manifest
 
     def _call(self, exchange: Callable[[Guest], bytes]) -> bytes:
+        self._refuse_reentry()
         with self._lock:
             if self._closed:
                 raise self._about_us(PluginClosed("the plugin is closed"))
             self._check_thread()
+            self._caller = threading.get_ident()
             try:
                 guest = self._live_guest()
             except SenHostError as error:
+                self._caller = None
                 raise self._about_us(error)  # noqa: B904 - the same error
             try:
                 return exchange(guest)
             except SenHostError as error:
                 raise self._about_us(error)  # noqa: B904 - the same error
             finally:
+                self._caller = None
                 self._fuel = guest.fuel_used, guest.fuel_left
-                if not guest.alive:
+                if not guest.alive or self._closed:
                     self._discard_guest()
+
+    def _refuse_reentry(self) -> None:
+        # A signal handler or a finalizer that runs within a call would wait for itself.
+        if self._caller == threading.get_ident() and self._lock.locked():
+            raise self._about_us(PluginBusy("this thread is in the middle of a call of the plugin"))
+
+    def _after_fork(self) -> None:
+        """In a fork of the process: another thread may have been in a call."""
+        if self._lock.locked():
+            self._guest = None
+        self._lock = threading.Lock()
+        self._caller = None
 
     def _about_us(self, error: SenHostError) -> SenHostError:
         error.plugin = self.path
@@ -290,7 +315,7 @@ class Plugin:
             guest.close()
 
     def _check_thread(self) -> None:
-        if not self.binding.any_thread and threading.get_ident() != self._thread:
+        if not self.binding.any_thread and _this_thread() is not self._thread:
             raise WrongThread(
                 f"the binding {self.binding.name!r} of {self.backend} can use a plugin only in"
                 " the thread that loaded it",
@@ -301,6 +326,27 @@ class Plugin:
         if isinstance(result, (Success, Error)):
             return result
         raise self._about_us(EffectLimitExceeded(max_effects))
+
+
+_threads = threading.local()
+_plugins: weakref.WeakSet[Plugin] = weakref.WeakSet()
+
+
+def _this_thread() -> object:
+    """A token of this thread; the number of a thread that ended is given to another."""
+    try:
+        token: object = _threads.token
+    except AttributeError:
+        token = _threads.token = object()
+    return token
+
+
+def _after_fork() -> None:
+    for plugin in list(_plugins):
+        plugin._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def close_quietly(module: Module, error: SenHostError) -> None:

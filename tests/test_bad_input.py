@@ -338,3 +338,57 @@ class TestFiles:
 
     def test_a_name_that_no_file_can_have(self, loader: PluginLoader) -> None:
         assert type(refused(loader, "nul\0byte.wasm")) is e.PluginFileError
+
+
+class TestTables:
+    GROW = f"""
+        (i32.store8 (i32.const {ANSWER_AT + len(ANSWER) - 1})
+          (i32.add (i32.const 65) (table.grow (ref.null func) (i32.const 600000))))
+        {packed(ANSWER_AT, len(ANSWER))}
+    """
+
+    def test_growth_stops_at_the_limit(self, loader: PluginLoader) -> None:
+        wasm = Wat(execute=self.GROW, extra="(table 5 funcref)").wasm()
+        with loader.load(wasm) as plugin:
+            assert plugin.execute([]) == Success("fin" + chr(65 + 5))
+            assert plugin.execute([]) == Success("fin" + chr(64)), "-1: it did not grow"
+
+    @pytest.mark.parametrize(
+        "tables",
+        [
+            "(table 1000001 funcref)",
+            "(table 500001 funcref)" * 2,
+            "(table 10001 funcref)" * 100,
+        ],
+        ids=["one", "two", "many"],
+    )
+    def test_the_initial_size_is_over_the_limit(self, loader: PluginLoader, tables: str) -> None:
+        error = refused(loader, Wat(extra=tables).wasm())
+        assert type(error) is e.TableLimitExceeded
+        assert error.initial_elements > error.limit_elements == 1_000_000
+
+
+class TestProfile:
+    @pytest.mark.parametrize(
+        ("extra", "words"),
+        [
+            ("(func (result i32) (return_call 0 (i32.const 1)))", "of the tail calls proposal"),
+            ("(func (param i64) (drop (i64.add128 (local.get 0) (local.get 0) (local.get 0)"
+             " (local.get 0))) drop)", "of the wide arithmetic proposal"),
+            ('(data (offset (i32.add (i32.const 1) (i32.const 2))) "x")', "extended constant"),
+            ("(table 9 funcref) (elem (offset (i32.add (i32.const 1) (i32.const 2))) func 0)",
+             "extended constant"),
+            ('(global $g i32 (i32.const 1)) (data (offset (global.get $g)) "x")', "not imported"),
+        ],
+    )  # fmt: skip
+    def test_later_proposals_are_named_alike_everywhere(
+        self, loader: PluginLoader, extra: str, words: str
+    ) -> None:
+        error = refused(loader, Wat(extra=extra).wasm())
+        assert type(error) is e.ModuleCompilation
+        assert words in error.message
+        assert error.offset is not None
+
+    def test_names_of_imports_are_cut(self, loader: PluginLoader) -> None:
+        memory = f'(import "{"x" * 50_000}" "f" (func)) (memory (export "memory") 1)'
+        assert len(str(refused(loader, Wat(memory=memory).wasm()))) < 400

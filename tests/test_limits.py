@@ -21,6 +21,7 @@ def test_the_defaults_of_the_rust_host() -> None:
     [
         ("fuel", 0, 2**64 - 1),
         ("memory_bytes", 65_536, 2**32),
+        ("table_elements", 0, 2**32 - 1),
         ("stack_bytes", 65_536, 2**21),
         ("result_bytes", 1, 2**32 - 1),
         ("module_bytes", 8, 2**32 - 1),
@@ -47,7 +48,7 @@ def test_what_is_no_time_is_refused(value: object) -> None:
         Limits(wall_clock_seconds=value)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["fuel", "memory_bytes", "wall_clock_seconds"])
+@pytest.mark.parametrize("name", ["fuel", "memory_bytes", "table_elements", "wall_clock_seconds"])
 def test_some_limits_can_be_off(name: str) -> None:
     assert getattr(Limits(**{name: None}), name) is None  # type: ignore[arg-type]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import weakref
 from collections.abc import Callable
 from ctypes import byref, c_uint64, c_void_p
@@ -32,6 +33,10 @@ _TRAP_KINDS = {
     10: TrapKind.INTERRUPTED,
     11: TrapKind.OUT_OF_FUEL,
 }
+
+
+_LONGEST_STRING = 2**31 - 1
+"""``ctypes.string_at`` takes a C int."""
 
 
 class WasmtimeBackend(Backend):
@@ -105,7 +110,8 @@ class WasmtimeInstance(Instance):
         self._finalizer = _free_with(self, api.wasmtime_store_delete, store)
         self._context: int = api.wasmtime_store_context(store)
         if limits.memory_bytes is not None:
-            api.wasmtime_store_limiter(store, limits.memory_bytes, -1, 1, -1, -1)
+            elements = -1 if limits.table_elements is None else limits.table_elements
+            api.wasmtime_store_limiter(store, limits.memory_bytes, elements, 1, -1, -1)
         if limits.fuel is not None:
             self.set_fuel(limits.fuel)
         if limits.wall_clock_seconds is not None:
@@ -132,6 +138,8 @@ class WasmtimeInstance(Instance):
 
     def read(self, offset: int, length: int) -> bytes:
         base = self._api.wasmtime_memory_data(self._context, self._memory_ref)
+        if length > _LONGEST_STRING:
+            return (ctypes.c_char * length).from_address(base + offset).raw
         return ctypes.string_at(base + offset, length)
 
     def write(self, offset: int, data: bytes) -> None:
@@ -211,6 +219,9 @@ class WasmtimeInstance(Instance):
         raise Trap(kind, _cause(text))
 
 
+_NUMBER = re.compile(r"^\d+: ")
+
+
 def _binding(engine: str, package: str, reason: str | None) -> Binding:
     return Binding(
         name="c-api",
@@ -234,7 +245,8 @@ def _invalid(text: str) -> ModuleCompilation:
 
 def _cause(text: str) -> str:
     """The innermost cause of a chain as Wasmtime prints it."""
-    return text.strip().rpartition("\n")[2].strip().removeprefix("wasm trap: ")
+    last = text.strip().rpartition("\n")[2].strip()
+    return _NUMBER.sub("", last).removeprefix("wasm trap: ")
 
 
 def _first_line(text: str) -> str:

@@ -12,7 +12,7 @@ from sen_host.errors import EngineCreation
 from sen_host_wasmtime.capi import BOOLEAN_SETTINGS, CApi, load
 
 TICK_SECONDS = 0.01
-IDLE_TICKS = 500
+IDLE_SECONDS = 5.0
 
 
 class Settings(NamedTuple):
@@ -40,26 +40,36 @@ class Engine:
         self.pointer: int = self.api.wasm_engine_new_with_config(config)
         if not self.pointer:
             raise EngineCreation("Wasmtime refused its configuration", detail=str(settings))
-        self._ticker: threading.Thread | None = None
-        self._ticks_to_run = 0
+        self._clock_lock = threading.Lock()
+        self._ticking = False
+        self._stop_at = 0.0
 
     def ticks(self, seconds: float) -> int:
         """How many ticks make at least ``seconds``; keeps the clock running as long."""
-        count = math.ceil(seconds / TICK_SECONDS) + 1
-        self._ticks_to_run = max(self._ticks_to_run, count + IDLE_TICKS)
-        if self._ticker is None or not self._ticker.is_alive():
-            self._ticker = threading.Thread(
-                target=self._tick, name="sen-host-wasmtime-clock", daemon=True
-            )
-            self._ticker.start()
-        return count
+        with self._clock_lock:
+            self._stop_at = max(self._stop_at, time.monotonic() + seconds + IDLE_SECONDS)
+            if not self._ticking:
+                threading.Thread(
+                    target=self._tick, name="sen-host-wasmtime-clock", daemon=True
+                ).start()
+                self._ticking = True
+        return math.ceil(seconds / TICK_SECONDS) + 1
 
     def _tick(self) -> None:
-        while self._ticks_to_run > 0:
-            self._ticks_to_run -= 1
+        given = 0
+        started = time.monotonic()
+        while True:
             time.sleep(TICK_SECONDS)
-            self.api.wasmtime_engine_increment_epoch(self.pointer)
-        self._ticker = None
+            now = time.monotonic()
+            # A busy interpreter wakes this thread late: time counts, not turns.
+            due = int((now - started) / TICK_SECONDS)
+            for _ in range(due - given):
+                self.api.wasmtime_engine_increment_epoch(self.pointer)
+            given = due
+            with self._clock_lock:
+                if now > self._stop_at:
+                    self._ticking = False
+                    return
 
 
 _engines: dict[Settings, Engine] = {}

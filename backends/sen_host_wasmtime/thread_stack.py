@@ -1,4 +1,4 @@
-"""How much native stack the calling thread has.
+"""How much native stack the calling thread has left.
 
 Wasmtime counts ``max_wasm_stack`` from where a call starts. If the thread's
 own stack ends earlier, an overflow is a segmentation fault, not a trap.
@@ -7,48 +7,79 @@ own stack ends earlier, an overflow is a segmentation fault, not a trap.
 from __future__ import annotations
 
 import ctypes
+import platform
 import sys
 import threading
+from collections.abc import Callable
 
 from sen_host.errors import WrongThread
 
-SPARE_BYTES = 192 * 1024
-"""For the frames of Python and of the engine around the guest's own."""
+SPARE_BYTES = 128 * 1024
+"""For the engine's frames around the guest's, and signal handlers."""
+
+HOST_BYTES = 1 << 20
+"""What the frames of the host are taken for, where the stack pointer is not known."""
+
+AMPLE_BYTES = 4 << 20
+"""With this much more than the guest's stack, the interpreter's recursion limit comes first."""
+
+# Where getcontext stores the stack pointer: ucontext_t of the C libraries.
+_POINTER_OFFSETS = {"x86_64": 160, "aarch64": 432}
 
 _known = threading.local()
 
 
 def check_thread_stack(stack_bytes: int) -> None:
-    """Raise WrongThread if this thread cannot hold a guest stack of that size."""
-    size: int | None = getattr(_known, "size", None)
-    if size is None:
-        size = _known.size = _thread_stack_bytes()
-    if size < stack_bytes + SPARE_BYTES:
+    """Raise WrongThread if this thread has no room left for a guest stack of that size."""
+    try:
+        size = _known.size
+    except AttributeError:
+        _known.low, size = _thread_stack()
+        _known.size = size
+    if size >= stack_bytes + AMPLE_BYTES:
+        return
+    left = size - HOST_BYTES if _stack_pointer is None else _stack_pointer() - _known.low
+    if left < stack_bytes + SPARE_BYTES:
+        wanted = -(-(stack_bytes + AMPLE_BYTES) // 65_536) * 65_536
         raise WrongThread(
-            f"this thread has a stack of {size:,} bytes, a guest stack of {stack_bytes:,} bytes"
-            f" needs {stack_bytes + SPARE_BYTES:,}",
-            hint=f"call threading.stack_size({_rounded(stack_bytes + SPARE_BYTES)}) before the"
-            " thread starts, lower limits.stack_bytes, or use isolation='process'",
+            f"this thread has {max(left, 0):,} bytes of its stack left, a guest stack of"
+            f" {stack_bytes:,} bytes needs {stack_bytes + SPARE_BYTES:,}",
+            hint=f"call threading.stack_size({wanted}) before the thread starts, lower"
+            " limits.stack_bytes, or use isolation='process'",
         )
 
 
-def _rounded(size: int) -> int:
-    return -(-size // 65_536) * 65_536
-
-
-def _thread_stack_bytes() -> int:
+def _thread_stack() -> tuple[int, int]:
+    """The lowest address of this thread's stack, and its size in bytes."""
     library = ctypes.PyDLL(None)
-    if sys.platform == "darwin":
-        library.pthread_self.restype = ctypes.c_void_p
-        library.pthread_get_stacksize_np.restype = ctypes.c_size_t
-        library.pthread_get_stacksize_np.argtypes = (ctypes.c_void_p,)
-        return int(library.pthread_get_stacksize_np(library.pthread_self()))
     library.pthread_self.restype = ctypes.c_void_p
+    thread = ctypes.c_void_p(library.pthread_self())
+    if sys.platform == "darwin":
+        library.pthread_get_stacksize_np.restype = ctypes.c_size_t
+        library.pthread_get_stackaddr_np.restype = ctypes.c_size_t
+        size = int(library.pthread_get_stacksize_np(thread))
+        return int(library.pthread_get_stackaddr_np(thread)) - size, size
     attributes = ctypes.create_string_buffer(128)
-    low, size = ctypes.c_void_p(), ctypes.c_size_t()
-    failed = library.pthread_getattr_np(ctypes.c_void_p(library.pthread_self()), attributes)
-    if failed:
+    low, length = ctypes.c_void_p(), ctypes.c_size_t()
+    if library.pthread_getattr_np(thread, attributes):
         raise WrongThread("the stack of this thread cannot be measured")
-    library.pthread_attr_getstack(attributes, ctypes.byref(low), ctypes.byref(size))
+    library.pthread_attr_getstack(attributes, ctypes.byref(low), ctypes.byref(length))
     library.pthread_attr_destroy(attributes)
-    return size.value
+    return low.value or 0, length.value
+
+
+def _stack_pointer_reader() -> Callable[[], int] | None:
+    offset = _POINTER_OFFSETS.get(platform.machine())
+    if sys.platform != "linux" or offset is None or platform.libc_ver()[0] != "glibc":
+        return None
+    getcontext = ctypes.PyDLL(None).getcontext
+
+    def stack_pointer() -> int:
+        context = ctypes.create_string_buffer(8192)
+        getcontext(context)
+        return int.from_bytes(context.raw[offset : offset + 8], sys.byteorder)
+
+    return stack_pointer
+
+
+_stack_pointer = _stack_pointer_reader()

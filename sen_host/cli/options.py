@@ -29,6 +29,10 @@ _HELP: dict[str, tuple[str, str]] = {
         "SIZE|none",
         'Memory of the plugin, e.g. "64 MiB"; 64 KiB to 4 GiB.',
     ),
+    "limits.table_elements": (
+        "N|none",
+        "Elements of the plugin's tables together; 0 to 2^32 - 1.",
+    ),
     "limits.stack_bytes": ("SIZE", "Call stack of the plugin; 64 KiB to 2 MiB."),
     "limits.result_bytes": (
         "SIZE",

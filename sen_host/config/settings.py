@@ -69,6 +69,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("isolation", "choice", "--isolation"),
         Setting("limits.fuel", "count", "--fuel"),
         Setting("limits.memory_bytes", "bytes", "--memory"),
+        Setting("limits.table_elements", "count", "--tables"),
         Setting("limits.stack_bytes", "bytes", "--stack"),
         Setting("limits.result_bytes", "bytes", "--result-size"),
         Setting("limits.wall_clock_seconds", "seconds", "--timeout"),

@@ -43,6 +43,9 @@ _set_text = Success.__dict__["text"].__set__
 # state between calls and the interpreter's lock is held while it packs.
 _pack_args: Callable[[object], bytes] = msgpack.Packer().pack
 
+_KEPT_BYTES = 1 << 20
+"""A packer that made a longer message is let go of: it keeps a buffer of that size."""
+
 
 def decode(type_: type[_M], data: bytes, *, max_bytes: int = MAX_MESSAGE_BYTES) -> _M:
     """The message in ``data``, as a value of ``type_``. Bytes behind it are ignored.
@@ -172,7 +175,11 @@ def encode_args(args: Sequence[str]) -> bytes:
             if arg.__class__ is not str or not arg.isascii():
                 break
         else:
-            return _pack_args(args)
+            global _pack_args
+            packed_args = _pack_args(args)
+            if len(packed_args) > _KEPT_BYTES:
+                _pack_args = msgpack.Packer().pack
+            return packed_args
     packed: bytes = msgpack.packb(_encode(ARGS, "argument list", args, named=True))
     return packed
 

@@ -146,8 +146,8 @@ class TestConfig:
         assert (answer.code, answer.stdout) == (121, "")
         assert answer.stderr == (
             "error: sen-host.toml:2: unknown key 'fule'\n"
-            "hint: did you mean 'fuel'? allowed: fuel, memory_bytes, stack_bytes, result_bytes,"
-            " wall_clock_seconds, module_bytes\n"
+            "hint: did you mean 'fuel'? allowed: fuel, memory_bytes, table_elements, stack_bytes,"
+            " result_bytes, wall_clock_seconds, module_bytes\n"
         )
         error = cli("config", "--json").json["error"]
         assert (error["kind"], error["source"]) == ("ConfigError", "sen-host.toml:2")
