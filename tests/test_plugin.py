@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sen_host import Config, Limits, PluginLoader
+from sen_host import Config, Limits, Plugin, PluginLoader
 from sen_host.errors import (
     ConfigError,
     EffectLimitExceeded,
@@ -57,6 +59,13 @@ SLEEPING = Wat(
 ).wasm()
 
 ENDLESS = Wat(execute="(loop $again (br $again)) unreachable").wasm()
+
+
+ENDLESS_ON_REQUEST = Wat(
+    execute=f"""
+    (if (i32.gt_u (local.get $length) (i32.const 1)) (then (loop $again (br $again))))
+    {packed(ANSWER_AT, len(ANSWER))}""",
+).wasm()
 
 
 class TestLifecycle:
@@ -342,3 +351,55 @@ def test_without_fuel_a_worker_has_a_clock(host: Host) -> None:
     loader = host.loader()
     expected = None if "fuel" in enforced(host) or host.isolation == "none" else 30.0
     assert loader.limits.wall_clock_seconds == expected
+
+
+def test_a_thread_is_not_mistaken_for_one_that_ended(host: Host) -> None:
+    """The operating system gives the number of a thread that ended to the next one."""
+    for _ in range(5):
+        loaded: list[Plugin] = []
+
+        def load(into: list[Plugin] = loaded) -> None:
+            into.append(host.loader().load(GOOD))
+
+        thread = threading.Thread(target=load)
+        thread.start()
+        thread.join()
+        [plugin] = loaded
+        error = in_thread(plugin.execute)
+        if plugin.binding.any_thread:
+            assert error is None
+            plugin.close()
+        else:
+            assert isinstance(error, WrongThread)
+
+
+def test_a_fork_in_the_middle_of_a_call_can_call_as_well(tmp_path: Path) -> None:
+    (tmp_path / "endless.wasm").write_bytes(ENDLESS_ON_REQUEST)
+    code = f"""
+import os, threading, time
+from sen_host import Config, Limits, PluginLoader
+plugin = PluginLoader(
+    "wasmtime", limits=Limits(fuel=None, wall_clock_seconds=3), config=Config.defaults()
+).load({str(tmp_path / "endless.wasm")!r})
+def call():
+    try:
+        plugin.execute(["spin"])
+    except Exception:
+        print("stopped", flush=True)
+thread = threading.Thread(target=call)
+thread.start()
+while not plugin._lock.locked():
+    time.sleep(0.01)
+time.sleep(0.1)
+child = os.fork()
+if child == 0:
+    print(plugin.execute([]), flush=True)
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+thread.join()
+print("child", status)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.splitlines() == ["Success(text='fine')", "stopped", "child 0"], done.stderr
