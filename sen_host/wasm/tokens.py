@@ -12,7 +12,7 @@ from collections import defaultdict
 
 from sen_host.wasm.instructions import instructions
 from sen_host.wasm.leb128 import decode_unsigned
-from sen_host.wasm.operators import OPERATORS, PREFIX_SIMD, Immediate
+from sen_host.wasm.operators import OPERATORS, Immediate
 
 _LEB = rb"[\x80-\xff]*[\x00-\x7f]"
 _BR_TABLE = 0x0E
@@ -137,9 +137,3 @@ def _split_with_long_tables(code: bytes) -> list[bytes] | None:
     except (IndexError, ValueError):
         return None
     return tokens
-
-
-def simd_sub_opcode(token: bytes) -> int:
-    """The sub-opcode of an instruction behind the prefix 0xfd."""
-    assert token[0] == PREFIX_SIMD
-    return decode_unsigned(token, 1)[0]

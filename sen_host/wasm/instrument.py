@@ -1,0 +1,196 @@
+"""Rewrite a validated module so that fuel, stack, memory and tables are limited in bytecode.
+
+What is added has the highest indices, so no index of the module changes, and
+its name section stays right:
+
+* two globals, exported as FUEL and STACK (see ``metering``),
+* a function that does nothing, called before a trap that is ours, exported as
+  EXHAUSTED, so that whoever runs the module may put something in its place,
+* for functions with large frames, a small one in front that looks first,
+* the start function as the export START: a host sets the globals before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sen_host.backend import FuncType
+from sen_host.errors import ModuleCompilation
+from sen_host.wasm.leb128 import decode_unsigned, encode_unsigned
+from sen_host.wasm.memory_limit import limit_memory
+from sen_host.wasm.metering import THUNK_BYTES, Indices, Meter
+from sen_host.wasm.reader import MAX_BODY_BYTES, MAX_ITEMS, ParsedModule, SectionId, parse
+
+RESERVED = "sen-host:"
+"""No export of a plugin may have a name that begins like this."""
+
+FUEL = RESERVED + "fuel"
+STACK = RESERVED + "stack"
+EXHAUSTED = RESERVED + "exhausted"
+START = RESERVED + "start"
+
+SCHEDULE = 1
+"""The version of the fuel schedule. A later one never changes the costs of this one."""
+
+_NOTHING = FuncType((), ())
+_FUNCTION, _GLOBAL = b"\0", b"\x03"
+_MUTABLE_I64_ZERO = b"\x7e\x01\x42\x00\x0b"
+_EMPTY_BODY = b"\x00\x0b"
+
+# Where a section that is missing has to be added: before these.
+_ORDER = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11)
+
+
+@dataclass(frozen=True)
+class Instrumented:
+    """A rewritten module.
+
+    Attributes:
+        wasm: its binary.
+        frames: for each function that the module defines, the bytes of stack
+            that it takes; 0 for a leaf that is not counted.
+        has_start: whether START is there to be called.
+    """
+
+    wasm: bytes
+    frames: tuple[int, ...]
+    has_start: bool
+
+
+def instrument(module: ParsedModule, *, memory_bytes: int | None = None) -> Instrumented:
+    """Rewrite a module; it must have been validated.
+
+    Args:
+        memory_bytes: limit to write into its memory, or None.
+
+    Raises:
+        ModuleCompilation: it exports a reserved name; or with what is added it
+            would have more items or locals, or larger functions, than engines take.
+        MemoryLimitExceeded: its memory starts with more than the limit.
+    """
+    for export in module.exports:
+        if export.name.startswith(RESERVED):
+            raise ModuleCompilation(
+                f"the module exports {export.name[:80]!r}; names that begin with"
+                f" {RESERVED!r} are reserved"
+            )
+    if memory_bytes is not None:
+        module = parse(limit_memory(module, memory_bytes))
+    return _Instrumenter(module).run()
+
+
+class _Instrumenter:
+    def __init__(self, module: ParsedModule) -> None:
+        self.module = module
+        imported = [item.type for item in module.imported("function")]
+        self.imported = len(imported)
+        self.globals = len(module.imported("global")) + len(module.globals)
+        self.functions = self.imported + len(module.functions)
+        self.types = list(module.types)
+        if _NOTHING not in self.types:
+            self.types.append(_NOTHING)
+        type_indices = {type: index for index, type in enumerate(self.types)}
+        self.nothing = type_indices[_NOTHING]
+        self.indices = Indices(self.globals, self.globals + 1, self.functions)
+        self.meter = Meter(
+            self.types,
+            [type_indices[type] for type in imported] + list(module.functions),  # type: ignore[index]
+            self.indices,
+        )
+
+    def run(self) -> Instrumented:
+        module = self.module
+        bodies: list[bytes] = []
+        moved: list[tuple[int, bytes]] = []
+        frames: list[int] = []
+        for type_index, (start, end) in zip(module.functions, module.function_bodies, strict=True):
+            type = module.types[type_index]
+            body, frame = self.meter.function(module.data, start, end, type)
+            if len(body) > MAX_BODY_BYTES:
+                raise ModuleCompilation(
+                    f"a function of {end - start:,} bytes has {len(body):,} once it is metered,"
+                    f" at most {MAX_BODY_BYTES:,} are compiled",
+                    offset=start,
+                )
+            frames.append(frame)
+            if frame > THUNK_BYTES:
+                behind = self.functions + 1 + len(moved)
+                moved.append((type_index, body))
+                body = self.meter.thunk(len(type.params), frame, behind)
+            bodies.append(body)
+        added_types = [self.nothing, *(index for index, _ in moved)]
+        bodies += [_EMPTY_BODY, *(body for _, body in moved)]
+        exports = [
+            _export(FUEL, _GLOBAL, self.indices.fuel),
+            _export(STACK, _GLOBAL, self.indices.stack),
+            _export(EXHAUSTED, _FUNCTION, self.indices.exhausted),
+        ]
+        if module.start is not None:
+            exports.append(_export(START, _FUNCTION, module.start))
+        for what, count in (
+            ("types", len(self.types)),
+            ("functions", self.functions + len(added_types)),
+            ("globals", self.globals + 2),
+            ("exports", len(module.exports) + len(exports)),
+        ):
+            if count > MAX_ITEMS:
+                raise ModuleCompilation(
+                    f"the module has {count:,} {what} once it is metered, at most"
+                    f" {MAX_ITEMS:,} are compiled"
+                )
+        extended = {
+            SectionId.TYPE: [b"\x60\0\0"] if len(self.types) > len(module.types) else [],
+            SectionId.FUNCTION: [encode_unsigned(index) for index in added_types],
+            SectionId.GLOBAL: [_MUTABLE_I64_ZERO] * 2,
+            SectionId.EXPORT: exports,
+        }
+        code = _vector([encode_unsigned(len(body)) + body for body in bodies])
+        return Instrumented(self._assemble(extended, code), tuple(frames), module.start is not None)
+
+    def _assemble(self, extended: dict[SectionId, list[bytes]], code: bytes) -> bytes:
+        data = self.module.data
+        parts = [data[:8]]
+        waiting = [
+            id
+            for id in (*extended, SectionId.CODE)
+            if self.module.section(id) is None and (id is SectionId.CODE or extended[id])
+        ]
+
+        def add(id: int, content: bytes) -> None:
+            parts.append(bytes((id,)) + encode_unsigned(len(content)) + content)
+
+        def add_missing(before: int) -> None:
+            while waiting and _ORDER.index(waiting[0]) < before:
+                id = waiting.pop(0)
+                add(id, code if id is SectionId.CODE else _vector(extended[id]))
+
+        for section in self.module.sections:
+            id = section.id
+            if id == SectionId.CUSTOM:
+                parts.append(data[section.start : section.end])
+                continue
+            add_missing(_ORDER.index(id))
+            if id == SectionId.CODE:
+                add(id, code)
+            elif id == SectionId.START:
+                continue
+            elif SectionId(id) in extended:
+                count, items = decode_unsigned(data, section.content)
+                more = extended[SectionId(id)]
+                add(
+                    id,
+                    encode_unsigned(count + len(more)) + data[items : section.end] + b"".join(more),
+                )
+            else:
+                parts.append(data[section.start : section.end])
+        add_missing(len(_ORDER))
+        return b"".join(parts)
+
+
+def _export(name: str, kind: bytes, index: int) -> bytes:
+    encoded = name.encode()
+    return encode_unsigned(len(encoded)) + encoded + kind + encode_unsigned(index)
+
+
+def _vector(items: list[bytes]) -> bytes:
+    return encode_unsigned(len(items)) + b"".join(items)

@@ -1,0 +1,205 @@
+"""How deep a guest may call, on every engine alike, and before the native stack ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from sen_host.wasm.metering import FRAME_BYTES, THUNK_BYTES
+from tests.wasm.metered import (
+    ENGINES,
+    STACK_BYTES,
+    Runner,
+    has_wasmer,
+    in_a_thread,
+    instrumented,
+    on_wasmer,
+    on_wasmtime,
+)
+from tests.wasm.support import (
+    is_valid,
+)
+
+
+def recursion(head: str, body: str, *, extra: str = "") -> str:
+    """A module whose export "run" recurs without end, and counts its calls."""
+    return f"""(module
+      (global $depth (export "depth") (mut i64) (i64.const 0))
+      (func $f {head}
+        (global.set $depth (i64.add (global.get $depth) (i64.const 1)))
+        {body})
+      (func (export "run") {{run}}) {extra})"""
+
+
+def _adversaries() -> dict[str, str]:
+    def text(head: str, body: str, run: str, extra: str = "") -> str:
+        return recursion(head, body, extra=extra).replace("{run}", run)
+
+    def lines(count: int, line: str) -> str:
+        return " ".join(line.format(n=n) for n in range(count))
+
+    # Values that a compiler has to keep alive across the call.
+    def live(type: str, count: int) -> str:
+        constants = lines(count, f"{type}.load offset={{n}}8 (i32.const 0)")
+        return constants + " call $f " + lines(count, f"{type}.store offset=8 (i32.const 0)")
+
+    def kept(type: str, count: int) -> str:
+        load = f"(local.set {{n}} ({type}.load offset={{n}}8 (i32.const 0)))"
+        store = f"({type}.store offset={{n}}8 (i32.const 0) (local.get {{n}}))"
+        return lines(count, load) + " call $f " + lines(count, store)
+
+    def pushed(type: str, count: int) -> str:
+        load = f"({type}.load offset={{n}}8 (i32.const 0))"
+        add = f"{type}.add " * (count - 1)
+        zero = f"(local.set 0 ({type}.const 0))"
+        return f"{lines(count, load)} call $f {add} local.set 0 {zero}"
+
+    memory = "(memory 4)"
+    found = {
+        "nothing": text("", "call $f", "call $f"),
+        "tail": text("(result i32)", "call $f i32.const 1 i32.add", "call $f drop"),
+    }
+    for type in ("i32", "i64", "f32", "f64"):
+        for count in (10, 300, 3_000):
+            locals_ = f"(local {' '.join([type] * count)})"
+            found[f"{count:,} locals of {type}"] = text(
+                locals_, kept(type, count), "call $f", memory
+            )
+        found[f"400 operands of {type}"] = text(
+            f"(local {type})", pushed(type, 400), "call $f", memory
+        )
+        params = " ".join([type] * 300)
+        found[f"300 parameters of {type}"] = text(
+            f"(param {params})",
+            lines(300, "local.get {n}")
+            + " call $f "
+            + lines(300, f"({type}.store offset={{n}}8 (i32.const 0) (local.get {{n}}))"),
+            lines(300, f"{type}.const {{n}}") + " call $f",
+            memory,
+        )
+        results = " ".join([type] * 200)
+        found[f"200 results of {type}"] = text(
+            f"(result {results})", "call $f", "call $f " + "drop " * 200
+        )
+        constants = lines(500, f"({type}.store offset={{n}}8 (i32.const 0) ({type}.const {{n}}7))")
+        found[f"500 constants of {type}"] = text(
+            "", f"{constants} call $f {constants}", "call $f", memory
+        )
+    found["1,000 vectors"] = text(
+        f"(local {'v128 ' * 1_000})",
+        lines(1_000, "(local.set {n} (v128.load offset={n}8 (i32.const 0)))")
+        + " call $f "
+        + lines(1_000, "(v128.store offset={n}8 (i32.const 0) (local.get {n}))"),
+        "call $f",
+        memory,
+    )
+    found["mutual"] = text(
+        "", "call $g", "call $f", "(func $g (local i64 i64 f64) call $h) (func $h call $f)"
+    )
+    found["indirect"] = text(
+        "", "i32.const 0 call_indirect", "call $f", "(table funcref (elem $f))"
+    )
+    found["indirect, large"] = text(
+        f"(local {'i64 ' * 3_000})",
+        kept("i64", 3_000).replace("call $f", "i32.const 0 call_indirect"),
+        "call $f",
+        "(memory 4) (table funcref (elem $f))",
+    )
+    # A leaf whose frame is not counted, below the last call that fits.
+    found["leaves"] = text(
+        "",
+        "call $leaf call $f",
+        "call $f",
+        f"{memory} (func $leaf (local {'f64 ' * 100}) {kept('f64', 100).replace('call $f', '')})",
+    )
+    return found
+
+
+ADVERSARIES = _adversaries()
+
+
+class TestStack:
+    @pytest.mark.parametrize("name", ADVERSARIES)
+    def test_endless_recursion_ends_before_the_native_stack_does(self, name: str) -> None:
+        result = instrumented(ADVERSARIES[name])
+        assert is_valid(result.wasm)
+        ran = on_wasmtime(result.wasm, "run", read=("depth",))
+        assert ran.outcome == "stack"
+        (depth,) = ran.read
+        frame = result.frames[0]
+        assert 0 < depth * frame <= STACK_BYTES
+        if len(result.frames) == 2:
+            # What "run" takes comes first; then as many calls as fit.
+            assert depth == (STACK_BYTES - result.frames[1]) // frame
+
+    @pytest.mark.skipif(not has_wasmer(), reason="wasmer 1.1 needs CPython 3.10 or earlier")
+    @pytest.mark.parametrize("name", ADVERSARIES)
+    def test_the_depth_is_that_of_the_other_engine(self, name: str) -> None:
+        data = instrumented(ADVERSARIES[name]).wasm
+        ran = in_a_thread(
+            lambda: on_wasmer(data, "run", read=("depth",)), stack_bytes=(1 << 20) + (256 << 10)
+        )
+        assert ran == on_wasmtime(data, "run", read=("depth",))
+
+    @pytest.mark.parametrize("run", ENGINES)
+    def test_depth_follows_from_the_stack_that_is_given(self, run: Runner) -> None:
+        result = instrumented(ADVERSARIES["nothing"])
+        frame, first = result.frames
+        for calls in (0, 1, 2, 100):
+            stack = first + calls * frame
+            assert run(result.wasm, "run", stack=stack, read=("depth",)).read == (calls,)
+            assert run(result.wasm, "run", stack=stack - 1, read=("depth",)).read == (
+                max(0, calls - 1),
+            )
+
+    @pytest.mark.parametrize("run", ENGINES)
+    def test_fuel_is_what_was_entered(self, run: Runner) -> None:
+        """Entry, get, const, add, set, call: the last call pays at its entry, then stops."""
+        ran = run(instrumented(ADVERSARIES["nothing"]).wasm, "run", read=("depth",))
+        assert ran.paid == 2 + 6 * (ran.read[0] + 1)
+        assert run(instrumented(ADVERSARIES["nothing"]).wasm, "run", budget=100).outcome == "fuel"
+
+    @pytest.mark.parametrize("run", ENGINES)
+    def test_returns_give_the_stack_back(self, run: Runner) -> None:
+        text = """(module (func $f (param i32)
+            (if (local.get 0) (then (call $f (i32.sub (local.get 0) (i32.const 1))))))
+          (func (export "run") (local i32) i32.const 200 local.set 0
+            loop i32.const 50 call $f
+            local.get 0 i32.const 1 i32.sub local.tee 0 br_if 0 end))"""
+        result = instrumented(text)
+        enough = result.frames[1] + 51 * result.frames[0]
+        assert run(result.wasm, "run", stack=enough).outcome == "ok"
+        assert run(result.wasm, "run", stack=enough - 1).outcome == "stack"
+
+    @pytest.mark.parametrize("run", ENGINES)
+    def test_large_frames_are_checked_in_front(self, run: Runner) -> None:
+        text = f"""(module (func $f (export "f") (param i64 f64) (result f64 i64)
+            (local {"i64 " * 2_000}) local.get 1 local.get 0)
+          (func (export "run") (result f64 i64) i64.const 3 f64.const 2.5 call $f))"""
+        result = instrumented(text)
+        assert result.frames[0] > THUNK_BYTES
+        ran = run(result.wasm, "run")
+        assert (ran.outcome, ran.results, ran.paid) == ("ok", (2.5, 3), 4 + 3)
+        assert run(result.wasm, "f", 3, 2.5).results == (2.5, 3)
+        assert run(result.wasm, "f", 3, 2.5, stack=result.frames[0]).outcome == "ok"
+        ran = run(result.wasm, "f", 3, 2.5, stack=result.frames[0] - 1)
+        assert (ran.outcome, ran.stack_left, ran.paid) == ("stack", -1, 0)
+
+    @pytest.mark.parametrize(
+        ("code", "width", "slots"),
+        [
+            ("", 8, 0),
+            ("(local i32 i64)", 8, 2),
+            ("(local f32)", 16, 1),
+            ("i32.const 1 i32.const 2 i32.add drop", 8, 3 * 2 + 3),
+            ("i32.const 1 if (result i64 i64) unreachable else"
+             " i64.const 1 i64.const 2 end drop drop", 8, 3 * 2 + 3),
+            ("i32.const 1 if (result i64 i64) i64.const 1 i64.const 2 else"
+             " i64.const 1 i64.const 2 end drop drop", 8, 3 * 2 + 5),
+        ],
+    )  # fmt: skip
+    def test_a_frame_is_counted_by_locals_height_and_work(
+        self, code: str, width: int, slots: int
+    ) -> None:
+        """Each local is a slot, each operand three, each constant or arithmetic one."""
+        result = instrumented(f"(module (func $f {code} call $f))")
+        assert result.frames == (FRAME_BYTES + width * slots,)
