@@ -270,19 +270,20 @@ class Plugin:
             self._check_thread()
             self._caller = threading.get_ident()
             try:
-                guest = self._live_guest()
-            except SenHostError as error:
-                self._caller = None
-                raise self._about_us(error)  # noqa: B904 - the same error
-            try:
-                return exchange(guest)
+                return self._exchange(exchange)
             except SenHostError as error:
                 raise self._about_us(error)  # noqa: B904 - the same error
             finally:
                 self._caller = None
-                self._fuel = guest.fuel_used, guest.fuel_left
-                if not guest.alive or self._closed:
-                    self._discard_guest()
+
+    def _exchange(self, exchange: Callable[[Guest], bytes]) -> bytes:
+        guest = self._live_guest()
+        try:
+            return exchange(guest)
+        finally:
+            self._fuel = guest.fuel_used, guest.fuel_left
+            if not guest.alive or self._closed:
+                self._discard_guest()
 
     def _refuse_reentry(self) -> None:
         # A signal handler or a finalizer that runs within a call would wait for itself.
