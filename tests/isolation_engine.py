@@ -41,9 +41,13 @@ class RogueBackend(Backend):
     def validate(self, wasm: bytes) -> None:
         if wasm == b"invalid":
             raise ModuleCompilation(detail="it says so itself", offset=3)
+        if wasm == b"endless validation":
+            spin_without_threads()
 
     def compile(self, wasm: bytes, limits: Limits) -> RogueModule:
         self.validate(wasm)
+        if wasm == b"endless compilation" or "ROGUE_COMPILES_FOR_EVER" in os.environ:
+            spin_without_threads()
         return RogueModule(wasm, limits)
 
 
@@ -56,6 +60,12 @@ class CrashesAtStart(RogueBackend):
 class RaisesAtStart(RogueBackend):
     def __init__(self, binding: Binding) -> None:
         raise Panic("the cache is read-only")
+
+
+class StartsSlowly(RogueBackend):
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding)
+        time.sleep(0.3)
 
 
 class HangsAtStart(RogueBackend):

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,12 +16,13 @@ from hypothesis import strategies as st
 from sen_host import Limits
 from sen_host.abi import EXECUTE, fits, unpack
 from sen_host.backend import Trap
-from sen_host.errors import EngineFault, SenHostError, TrapKind, WorkerDied
-from sen_host.isolation import replies
+from sen_host.errors import EngineFault, SenHostError, TrapKind, WallClockExceeded, WorkerDied
+from sen_host.isolation import process, replies
+from sen_host.isolation.connection import Connection
 from sen_host.isolation.faults import decode_fault
 from sen_host.isolation.frames import Malformed
 from sen_host.isolation.process import ProcessInstance, ProcessModule
-from tests.isolation_engine import BINDING
+from tests.isolation_engine import BINDING, TARGET
 from tests.isolation_host import backend, compiled, eventually, execute, exists, pid_of, run
 
 SOON = 0.3
@@ -37,6 +39,12 @@ def module() -> Iterator[ProcessModule]:
 @pytest.fixture
 def instance(module: ProcessModule) -> ProcessInstance:
     return module.instantiate()
+
+
+def lose_worker(module: ProcessModule) -> None:
+    """The next instance will need a new one."""
+    with pytest.raises(WorkerDied, match="SIGKILL"):
+        run(module.instantiate(), "signal", signal.SIGKILL)
 
 
 # --- the wall clock -----------------------------------------------------------
@@ -107,6 +115,37 @@ def test_the_kill_is_the_backstop_of_an_engine_that_misses_its_deadline() -> Non
         execute(instance, b"!spin", seconds=SOON)
     assert caught.value.kind is TrapKind.INTERRUPTED
     module.close()
+
+
+def test_a_compilation_has_the_wall_clock_limit() -> None:
+    rogue, limits = backend(), Limits(wall_clock_seconds=SOON)
+    with pytest.raises(WallClockExceeded, match="'compilation'") as caught:
+        rogue.compile(b"endless compilation", limits)
+    assert caught.value.seconds == SOON
+    module = rogue.compile(b"a module", limits)
+    assert execute(module.instantiate()).data == b"alive"
+    module.close()
+
+
+def test_a_compilation_in_the_next_worker_has_the_wall_clock_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = compiled(limits=Limits(wall_clock_seconds=SOON))
+    lose_worker(module)
+    monkeypatch.setenv("ROGUE_COMPILES_FOR_EVER", "yes")
+    with pytest.raises(WallClockExceeded, match="'compilation'"):
+        module.instantiate()
+    monkeypatch.undo()
+    assert execute(module.instantiate()).data == b"alive"
+    module.close()
+
+
+def test_a_validation_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "VALIDATION_SECONDS", SOON)
+    rogue = backend()
+    with pytest.raises(WorkerDied, match=r"did not reply within 0\.3 s and was killed"):
+        rogue.validate(b"endless validation")
+    rogue.validate(b"a module")
 
 
 def test_a_kill_takes_all_instances_of_the_module_and_says_so(module: ProcessModule) -> None:
@@ -329,6 +368,42 @@ def test_closing_does_not_wait_for_a_call_in_another_thread(module: ProcessModul
     thread.join()
     assert "was ended in the middle of a call" in str(outcome[0])
     assert not exists(pid)
+
+
+@pytest.mark.parametrize("compiling", [True, False])
+def test_closing_ends_a_worker_that_is_just_being_started(
+    monkeypatch: pytest.MonkeyPatch, compiling: bool
+) -> None:
+    started: list[Connection] = []
+
+    class Watched(Connection):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    target = TARGET if compiling else "tests.isolation_engine:StartsSlowly"
+    module = backend(target).compile(b"a module", Limits())
+    lose_worker(module)
+    monkeypatch.setattr(process, "Connection", Watched)
+    if compiling:
+        monkeypatch.setenv("ROGUE_COMPILES_FOR_EVER", "yes")
+    outcome: list[BaseException] = []
+
+    def instantiate() -> None:
+        try:
+            module.instantiate()
+        except WorkerDied as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=instantiate)
+    thread.start()
+    assert eventually(lambda: bool(started) if compiling else module._lock.locked())
+    module.close()
+    thread.join()
+    assert "was ended" in str(outcome[0])
+    assert not exists(started[0].pid)
+    with pytest.raises(WorkerDied, match="the module is closed"):
+        module.instantiate()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,61 @@ def test_a_worker_goes_with_a_host_that_is_killed(payload: str) -> None:
         assert is_running(worker)
         host.kill()
     assert eventually(lambda: not is_running(worker))
+
+
+@pytest.mark.parametrize("what", ["compilation", "validation"])
+def test_a_worker_that_compiles_goes_with_a_host_that_is_killed(what: str) -> None:
+    code = f"""
+    rogue = backend()
+    worker = rogue.worker()
+    print(worker.pid, flush=True)
+    ProcessModule(rogue, b"endless {what}", Limits()).compile_in(worker)
+    """
+    with start_host(code) as host:
+        worker = int(first_line(host))
+        time.sleep(0.1)
+        assert is_running(worker)
+        host.kill()
+    assert eventually(lambda: not is_running(worker))
+
+
+@pytest.mark.parametrize("other_threads", [0, 1])
+def test_an_interrupted_start_leaves_nothing_behind(other_threads: int) -> None:
+    # With a second thread the kernel may deliver the signal there, even if it is
+    # blocked in the main thread.
+    code = f"""
+    class Interrupt(BaseException):
+        pass
+
+    def handler(*_):
+        raise Interrupt
+
+    def open_files():
+        return len(os.listdir("/dev/fd"))
+
+    def no_children():
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return True
+        return False
+
+    done = threading.Event()
+    for _ in range({other_threads}):
+        threading.Thread(target=done.wait).start()
+    signal.signal(signal.SIGALRM, handler)
+    before, interrupted = open_files(), 0
+    for step in range(60):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 1e-5 + step * 1e-4)
+            compiled().close()
+        except Interrupt:
+            interrupted += 1
+    print(interrupted > 10, eventually(no_children))
+    print(eventually(lambda: open_files() <= before) or open_files() - before)
+    done.set()
+    """
+    assert run_host(code).splitlines() == ["True True", "True"]
 
 
 def test_siblings_do_not_keep_each_other_alive() -> None:

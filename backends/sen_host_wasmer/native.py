@@ -2,7 +2,8 @@
 
 It has no fuel, no interrupt and no stack limit, and holds the interpreter's
 lock during a call. Its objects work only in the thread that made them; in any
-other they raise a ``PanicException``, which is a BaseException.
+other they raise a ``PanicException``, which is a BaseException. They may be
+freed in any thread, except for the buffer of a memory: so none is kept.
 """
 
 from __future__ import annotations
@@ -79,10 +80,11 @@ class NativeBackend(Backend):
         try:
             return _checked(self._wasmer.Module, store, wasm)
         except EngineFault as error:
-            if isinstance(error.__cause__, RuntimeError):
-                detail = first_line(str(error.__cause__))
-                raise ModuleCompilation(detail=detail) from error.__cause__
-            raise
+            # Also for a panic: the compiler has some for what it cannot do, such
+            # as functions of very many parameters.
+            cause = error.__cause__
+            detail = error.detail if cause is None else first_line(str(cause))
+            raise ModuleCompilation(detail=detail) from cause
 
 
 class NativeModule(Module):
@@ -100,9 +102,7 @@ class NativeModule(Module):
 class NativeInstance(Instance):
     def __init__(self, instance: Any) -> None:
         self._exports = instance.exports
-        self._memory = _checked(getattr, self._exports, "memory")
-        self._view: memoryview = _checked(_view_of, self._memory)
-        self._may_have_grown = False
+        self._memory = _Memory(_checked(getattr, self._exports, "memory"))
         self._functions: dict[str, Callable[..., int | None]] = {}
 
     def function(self, name: str, type: FuncType) -> Callable[..., int | None]:
@@ -112,63 +112,73 @@ class NativeInstance(Instance):
                 raw = getattr(self._exports, name)
             except LookupError:
                 raise FunctionNotFound(name) from None
-            found = self._functions[name] = self._callable(name, raw, type)
+            found = self._functions[name] = _callable(name, raw, type, self._memory)
         return found
 
     def memory_size(self) -> int:
-        return self._memory_view().nbytes
+        return self._memory.view().nbytes
 
     def read(self, offset: int, length: int) -> bytes:
-        return bytes(self._memory_view()[offset : offset + length])
+        return bytes(self._memory.view()[offset : offset + length])
 
     def write(self, offset: int, data: bytes) -> None:
-        self._memory_view()[offset : offset + len(data)] = data
+        self._memory.view()[offset : offset + len(data)] = data
 
-    def _memory_view(self) -> memoryview:
+    def close(self) -> None:
+        self._functions.clear()
+        del self._exports, self._memory
+
+
+class _Memory:
+    """A memory and its present bytes."""
+
+    def __init__(self, memory: Any) -> None:
+        self._memory = memory
+        self._view: memoryview = _checked(_view_of, memory)
+        self.may_have_grown = False
+
+    def view(self) -> memoryview:
         # The memory moves only when it grows, and grows only in a call.
-        if self._may_have_grown:
-            self._may_have_grown = False
+        if self.may_have_grown:
+            self.may_have_grown = False
             if _checked(getattr, self._memory, "data_size") != self._view.nbytes:
                 self._view = _checked(_view_of, self._memory)
         return self._view
 
-    def _callable(
-        self, name: str, raw: Callable[..., Any], type: FuncType
-    ) -> Callable[..., int | None]:
-        """``raw`` with results unsigned, errors ours, and arguments counted."""
-        count = len(type.params)
-        mask = _MASKS[type.results[0]] if type.results else None
 
-        def call(*arguments: int) -> int | None:
-            if len(arguments) != count:  # Wasmer ignores what is too much.
-                raise TypeError(f"{name} takes {count} arguments, not {len(arguments)}")
-            self._may_have_grown = True
-            try:
-                result = raw(*arguments)
-            except BaseException as error:
-                failure = _failure(error)
-            else:
-                return None if mask is None else result & mask
+def _callable(
+    name: str, raw: Callable[..., Any], type: FuncType, memory: _Memory
+) -> Callable[..., int | None]:
+    """``raw`` with results unsigned, errors ours, and arguments counted."""
+    count = len(type.params)
+    mask = _MASKS[type.results[0]] if type.results else None
+
+    def call(*arguments: int) -> int | None:
+        if len(arguments) != count:  # Wasmer ignores what is too much.
+            raise TypeError(f"{name} takes {count} arguments, not {len(arguments)}")
+        memory.may_have_grown = True
+        try:
+            result = raw(*arguments)
+        except BaseException as error:
+            failure = _failure(error)
+        else:
+            return None if mask is None else result & mask
+        try:
             raise failure
+        finally:
+            # Its traceback holds this frame, which holds the instance.
+            del failure
 
-        return call
-
-    def close(self) -> None:
-        self._functions.clear()
-        del self._exports, self._memory, self._view
+    return call
 
 
 def _view_of(memory: Any) -> memoryview:
-    """The present bytes of a memory."""
-    view = memoryview(memory.buffer)
-    size = memory.data_size
-    if view.nbytes == size:
-        return view
-    # Wasmer 2.1 shows a memory of exactly 4 GiB as an empty buffer, though at
-    # the right address.
-    address = ctypes.addressof((ctypes.c_char * 0).from_buffer(view))
-    large: memoryview = _memory_view_at(address, size, _WRITABLE)
-    return large
+    """The present bytes of a memory; valid while it lives and does not grow."""
+    # Wasmer's buffer panics if it is freed in another thread, and in 2.1 it is
+    # empty for a memory of exactly 4 GiB. Its address is right, though.
+    address = ctypes.addressof((ctypes.c_char * 0).from_buffer(memory.buffer))
+    view: memoryview = _memory_view_at(address, memory.data_size, _WRITABLE)
+    return view
 
 
 def _checked(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -178,12 +188,15 @@ def _checked(function: Callable[..., Any], *arguments: Any) -> Any:
     except BaseException as error:
         failure = _failure(error)
     # Raised out here, so that a long text is not kept alive as the context.
-    raise failure
+    try:
+        raise failure
+    finally:
+        del failure
 
 
 def _failure(error: BaseException) -> BaseException:
-    """What to raise instead of an exception that came out of the engine."""
-    if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
+    """What to raise instead of an exception that came out of a call of the engine."""
+    if not _is_of_engine(error):
         return error
     text = str(error.args[0]) if error.args else ""
     failure: Exception | None = parse_trap(text)
@@ -192,3 +205,14 @@ def _failure(error: BaseException) -> BaseException:
     if len(text) <= _KEPT_CHARACTERS:
         failure.__cause__ = error
     return failure
+
+
+def _is_of_engine(error: BaseException) -> bool:
+    """Whether the engine raised it, not a signal handler that ran meanwhile."""
+    if type(error) is not RuntimeError and type(error).__name__ != "PanicException":
+        return False
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    # Native code has no frames, a handler has one.
+    return traceback is not None and traceback.tb_frame.f_code.co_filename == __file__

@@ -13,12 +13,16 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from sen_host.errors import EngineFault, ModuleCompilation
+from sen_host.wasm.cursor import Cursor
 from sen_host.wasm.leb128 import encode_unsigned
 from sen_host.wasm.reader import HEADER_BYTES, ParsedModule, Section, SectionId
 from sen_host_wasmer.traps import first_line
 
 COMPILATION = "compile error: "
 """What the text of a module that does not compile contains."""
+
+_START = "_start"
+"""The export that makes a module a command."""
 
 _POISON = b"\x01"  # nop
 _VERDICT = "operators remaining after end of function"
@@ -91,7 +95,7 @@ def poison(module: ParsedModule) -> Poisoned | None:
     # will do. One that is exported already may be named by ref.func anyway;
     # only where none is exported, which no plugin is, one more comes to be.
     missing_start = all(
-        (export.name, export.kind) != ("_start", "function") for export in module.exports
+        (export.name, export.kind) != (_START, "function") for export in module.exports
     )
     offset = 0
     for section in module.sections:
@@ -128,15 +132,38 @@ class _Copier:
 def _add_start(copier: _Copier, module: ParsedModule, section: Section) -> None:
     exported = next((e.index for e in module.exports if e.kind == "function"), 0)
     export = _start_export(exported)
-    items = _behind_integer(module.data, section.content)
+    cursor = Cursor(module.data, section.content, section.end)
+    cursor.u32()
+    items = cursor.offset
+    names = []
+    for present in module.exports:
+        name_start = cursor.offset
+        cursor.sized()
+        if present.name == _START:  # a global, say: it has to step aside
+            names.append((name_start, cursor.offset))
+        cursor.skip(1)
+        cursor.u32()
+    aside = _encoded_name(_unused_name(module))
+    growth = sum(len(aside) - (name_end - name_start) for name_start, name_end in names)
     count = encode_unsigned(len(module.exports) + 1)
     copier.add(bytes((section.id,)))
-    copier.add(encode_unsigned(len(count) + section.end - items + len(export)) + count)
-    copied = len(copier.out)
-    copier.copy(items, section.end)
-    # A global, say, of that name has to step aside.
-    copier.out[copied:] = copier.out[copied:].replace(b"\x06_start", b"\x06\0start")
+    copier.add(encode_unsigned(len(count) + section.end - items + growth + len(export)) + count)
+    copied = items
+    for name_start, name_end in names:
+        copier.copy(copied, name_start)
+        copier.add(aside)
+        copied = name_end
+    copier.copy(copied, section.end)
     copier.add(export)
+
+
+def _unused_name(module: ParsedModule) -> str:
+    """A name that no export has."""
+    taken = {export.name for export in module.exports}
+    name = _START
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _add_poison(copier: _Copier, module: ParsedModule, section: Section) -> int:
@@ -156,7 +183,12 @@ def _add_poison(copier: _Copier, module: ParsedModule, section: Section) -> int:
 
 
 def _start_export(index: int) -> bytes:
-    return b"\x06_start\x00" + encode_unsigned(index)
+    return _encoded_name(_START) + b"\x00" + encode_unsigned(index)
+
+
+def _encoded_name(name: str) -> bytes:
+    encoded = name.encode()
+    return encode_unsigned(len(encoded)) + encoded
 
 
 def _section(id: SectionId, content: bytes) -> bytes:

@@ -42,13 +42,19 @@ class Engine:
             raise EngineCreation("Wasmtime refused its configuration", detail=str(settings))
         self._clock_lock = threading.Lock()
         self._ticking = False
-        self._stop_at = 0.0
+        self._started = self._stop_at = 0.0
+        self._given = 0
 
     def ticks(self, seconds: float) -> int:
-        """How many ticks make at least ``seconds``; keeps the clock running as long."""
+        """How many ticks from now make at least ``seconds``; keeps the clock running as long."""
         with self._clock_lock:
-            self._stop_at = max(self._stop_at, time.monotonic() + seconds + IDLE_SECONDS)
-            if not self._ticking:
+            now = time.monotonic()
+            self._stop_at = max(self._stop_at, now + seconds + IDLE_SECONDS)
+            if self._ticking:
+                # Time that passed before this call is not to be counted in it.
+                self._advance(now)
+            else:
+                self._started, self._given = now, 0
                 threading.Thread(
                     target=self._tick, name="sen-host-wasmtime-clock", daemon=True
                 ).start()
@@ -56,20 +62,21 @@ class Engine:
         return math.ceil(seconds / TICK_SECONDS) + 1
 
     def _tick(self) -> None:
-        given = 0
-        started = time.monotonic()
         while True:
             time.sleep(TICK_SECONDS)
-            now = time.monotonic()
-            # A busy interpreter wakes this thread late: time counts, not turns.
-            due = int((now - started) / TICK_SECONDS)
-            for _ in range(due - given):
-                self.api.wasmtime_engine_increment_epoch(self.pointer)
-            given = due
             with self._clock_lock:
+                now = time.monotonic()
+                self._advance(now)
                 if now > self._stop_at:
                     self._ticking = False
                     return
+
+    def _advance(self, now: float) -> None:
+        """Give the ticks that are due: a busy interpreter wakes the clock late."""
+        due = int((now - self._started) / TICK_SECONDS)
+        for _ in range(due - self._given):
+            self.api.wasmtime_engine_increment_epoch(self.pointer)
+        self._given = due
 
 
 _engines: dict[Settings, Engine] = {}

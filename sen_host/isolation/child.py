@@ -185,8 +185,9 @@ class Child:
         self._popen.returncode = 0
 
     def _close(self) -> None:
-        while self._fds:
-            os.close(self._fds.pop())
+        with suppress(IndexError):  # another thread may be at it as well
+            while True:
+                os.close(self._fds.pop())
 
 
 def _flags() -> list[str]:

@@ -53,22 +53,32 @@ class Connection:
         self._owner: int | None = None
         self._ended = False
         self._obituary: tuple[str, int | None, str | None] | None = None
+        self._child: Child
         _check_host(binding)
+        try:
+            _shielded(self._start_child)
+            self._start(target, binding, start_seconds)
+        except BaseException:
+            # Whoever comes second, this or a thread that still starts the child,
+            # sees what the first has left.
+            self._ended = True
+            if hasattr(self, "_child"):
+                self._child.release()
+            raise
+
+    def _start_child(self) -> None:
         with _fork_lock:
             try:
-                self._child = Child()
+                child = self._child = Child()
             except OSError as error:
                 raise EngineCreation(
                     f"the worker process for {self._engine} could not be started",
                     detail=str(error),
                 ) from error
             reset_after_fork(self)
-        weakref.finalize(self, self._child.release)
-        try:
-            self._start(target, binding, start_seconds)
-        except BaseException:
-            self._child.release()
-            raise
+            weakref.finalize(self, child.release)
+        if self._ended:
+            child.release()
 
     def _start(self, target: str, binding: Binding, seconds: float) -> None:
         fields = {
@@ -226,6 +236,34 @@ class Connection:
         self._child.forget()
         message = "the worker process belongs to the process from which this one was forked"
         self._obituary = message, None, None
+
+
+def _shielded(action: Callable[[], None]) -> None:
+    """Run ``action`` where no signal handler can stop it half-way.
+
+    Handlers run in the main thread, whichever thread the signal is blocked in.
+    So it is only the wait for another thread that they can stop.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        action()
+        return
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            action()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="sen-host-start-worker", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # no more threads: the system's cap, or the interpreter shuts down
+        action()
+        return
+    thread.join()
+    if failures:
+        raise failures.pop()
 
 
 def _outcome(reply: tuple[Any, ...]) -> Exception:

@@ -20,7 +20,7 @@ from sen_host.backend import (
     Module,
     Trap,
 )
-from sen_host.errors import BackendUnavailable, TrapKind, WorkerDied
+from sen_host.errors import BackendUnavailable, TrapKind, WallClockExceeded, WorkerDied
 from sen_host.isolation import frames, replies
 from sen_host.isolation.connection import Connection, Overrun, reset_after_fork
 from sen_host.limits import Limits
@@ -32,6 +32,9 @@ START_SECONDS = 30.0
 
 BACKSTOP_SECONDS = 1.0
 """How long after an engine's own deadline the worker is killed."""
+
+VALIDATION_SECONDS = 60.0
+"""How long a worker may take to validate a module, which has no limits yet."""
 
 _WALL_CLOCK = "wall_clock_seconds"
 
@@ -94,11 +97,17 @@ class ProcessBackend(Backend):
     def validate(self, wasm: bytes) -> None:
         worker = self.worker()
         try:
-            worker.request((frames.VALIDATE, wasm), replies.nothing, seconds=None)
+            worker.request((frames.VALIDATE, wasm), replies.nothing, seconds=VALIDATION_SECONDS)
         finally:
             self._spare.append(worker)
 
     def compile(self, wasm: bytes, limits: Limits) -> ProcessModule:
+        """Compile in a worker, within ``limits.wall_clock_seconds``.
+
+        Raises:
+            ModuleCompilation: the module is invalid.
+            WallClockExceeded: the worker was killed while it compiled.
+        """
         worker = self.worker()
         module = ProcessModule(self, wasm, limits)
         try:
@@ -126,19 +135,43 @@ class ProcessModule(Module):
         self._limits = limits
         self._lock = Lock()
         self._worker: Connection | None = None
+        self._compiling: Connection | None = None
         self._unused: deque[int] = deque()
+        self._closed = False
         reset_after_fork(self)
 
     def compile_in(self, worker: Connection) -> None:
-        """Compile the module in ``worker`` and use that from now on."""
-        limits = self._limits
+        """Compile the module in ``worker`` and use that from now on.
+
+        Raises:
+            ModuleCompilation: the module is invalid.
+            WallClockExceeded: the worker was killed because it took too long.
+            WorkerDied: the module was closed meanwhile, or the worker is gone.
+        """
+        limits, seconds = self._limits, self._limits.wall_clock_seconds
         if not self._backend.has_deadline:
             limits = replace(limits, wall_clock_seconds=None)
-        worker.request((frames.COMPILE, self._wasm, asdict(limits)), replies.nothing, seconds=None)
-        self._worker, self._unused = worker, deque()
+        message = frames.COMPILE, self._wasm, asdict(limits)
+        # close() may run at any point of this, in another thread or in a signal
+        # handler. It notes that first and looks for workers then; here the
+        # worker is shown first and the note looked for then. So one sees the other.
+        self._compiling = worker
+        try:
+            if self._closed:
+                worker.end()
+                raise self._was_ended()
+            worker.request(message, replies.nothing, seconds=seconds)
+            self._worker, self._unused = worker, deque()
+        except Overrun as overrun:
+            assert seconds is not None
+            raise WallClockExceeded("compilation", seconds=seconds) from overrun
+        finally:
+            self._compiling = None
 
     def instantiate(self) -> ProcessInstance:
         with self._lock:
+            if self._closed:
+                raise self._was_ended()
             if self._worker is None or not self._worker.is_alive():
                 self.compile_in(self._backend.worker())
             worker, unused = self._worker, self._unused
@@ -154,9 +187,15 @@ class ProcessModule(Module):
         return ProcessInstance(worker, key, unused, has_deadline=self._backend.has_deadline)
 
     def close(self) -> None:
-        """End the worker."""
-        if self._worker is not None:
-            self._worker.end()
+        """End the worker, and one that is just being started. Safe in any thread."""
+        self._closed = True
+        for worker in (self._compiling, self._worker):
+            if worker is not None:
+                worker.end()
+
+    def _was_ended(self) -> WorkerDied:
+        engine = self._backend.binding.engine
+        return WorkerDied(f"the worker process of {engine} was ended: the module is closed")
 
     def after_fork(self) -> None:
         """In a fork of the host: another thread may have held the lock."""
@@ -167,7 +206,9 @@ class ProcessInstance(CompositeInstance):
     """An instance in a worker; each method is one round trip.
 
     Where a call ran over its time, the worker was killed: the call raises
-    Trap (INTERRUPTED), and all other calls to that worker WorkerDied.
+    Trap (INTERRUPTED), and all other calls to that worker WorkerDied. An exchange
+    has one reply, so a kill while it frees loses its result and counts against
+    the function; only an engine with a deadline of its own reports a free_trap.
     """
 
     _closed = True

@@ -38,7 +38,8 @@ def main(requests: int, replies: int, lifeline: int) -> NoReturn:
     try:
         for fd in (requests, replies, lifeline):
             os.set_inheritable(fd, False)
-        _serve(requests, replies, Lifeline(lifeline))
+        Lifeline(lifeline)
+        _serve(requests, replies)
         status = 0
     except BaseException:
         # Fd 2 is a file of the host, which shows its end in the error.
@@ -47,8 +48,8 @@ def main(requests: int, replies: int, lifeline: int) -> NoReturn:
         os._exit(status)
 
 
-def _serve(requests: int, replies: int, lifeline: Lifeline) -> None:
-    server = Server(lifeline)
+def _serve(requests: int, replies: int) -> None:
+    server = Server()
     while server.running:
         try:
             request = frames.decode_request(frames.receive(requests, None))
@@ -73,39 +74,36 @@ class Lifeline:
     """Ends the worker when its host is gone.
 
     A thread waits for the hang-up. An engine may hold the interpreter's lock for
-    as long as a guest runs, and then no thread gets a turn: so the kernel is
-    told to kill the worker by itself while guests may run.
+    as long as it compiles or a guest runs, and then no thread gets a turn: so
+    the kernel, where it can, is told to kill the worker by itself.
     """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        if sys.platform == "linux":
+            self._arm()
         _thread.start_new_thread(self._watch, ())
 
     def _watch(self) -> None:
         os.read(self._fd, 1)
         os._exit(0)
 
-    def arm(self, armed: bool) -> None:
-        """Let the kernel kill the worker at the hang-up, or not."""
-        if sys.platform != "linux":
-            return
+    def _arm(self) -> None:
+        """Let the kernel kill the worker at the hang-up."""
         import fcntl
         from signal import SIGKILL
 
-        flags = fcntl.fcntl(self._fd, fcntl.F_GETFL) & ~os.O_ASYNC
-        if armed:
-            fcntl.fcntl(self._fd, fcntl.F_SETOWN, os.getpid())
-            fcntl.fcntl(self._fd, fcntl.F_SETSIG, SIGKILL)
-            flags |= os.O_ASYNC
-        fcntl.fcntl(self._fd, fcntl.F_SETFL, flags)
+        fcntl.fcntl(self._fd, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(self._fd, fcntl.F_SETSIG, SIGKILL)
+        flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
+        fcntl.fcntl(self._fd, fcntl.F_SETFL, flags | os.O_ASYNC)
 
 
 class Server:
     """Answers requests on a backend, which the first of them names."""
 
-    def __init__(self, lifeline: Lifeline) -> None:
+    def __init__(self) -> None:
         self.running = True
-        self._lifeline = lifeline
         self._backend: Backend
         self._module: Module | None = None
         self._instances: dict[int, Instance] = {}
@@ -158,9 +156,7 @@ class Server:
         self._backend.validate(wasm)
 
     def _compile(self, wasm: bytes, limits: dict[str, Any]) -> None:
-        self._lifeline.arm(False)
         self._module = self._backend.compile(wasm, Limits(**limits))
-        self._lifeline.arm(True)
 
     def _instantiate(self, unused: tuple[int, ...]) -> int:
         self._free(unused)

@@ -237,3 +237,36 @@ def test_a_poisoned_module_is_wrong_in_one_place_only(name: str) -> None:
         wasmtime.Module.validate(ENGINE, poisoned.wasm)
     assert "operators remaining after end of function" in str(caught.value)
     assert f"offset {poisoned.offset:#x}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("_start",),
+        ("_start", "\\00start", "_start_", "_start__"),
+        ("_start_", "\\06_start", "_start"),
+    ],
+)
+def test_poisoning_makes_room_for_an_entry_point(names: tuple[str, ...]) -> None:
+    exports = "".join(f'(export "{name}" (global 0))' for name in names)
+    wasm = wat(f'(module (global i32 (i32.const 0)) (func) (export "f" (func 0)) {exports})')
+    poisoned = poison(parse(wasm))
+    assert poisoned is not None
+    with pytest.raises(wasmtime.WasmtimeError, match="after end of function") as caught:
+        wasmtime.Module.validate(ENGINE, poisoned.wasm)
+    assert f"offset {poisoned.offset:#x}" in str(caught.value)
+
+
+def test_poisoning_does_not_mend_exports_of_one_name() -> None:
+    start = b"\x06_start\x03\0"  # the global
+    wasm = module(
+        section(1, vector([b"\x60\0\0"])),
+        section(3, vector([b"\0"])),
+        section(6, vector([b"\x7f\0\x41\0\x0b"])),
+        section(7, vector([start, start])),
+        section(10, vector([b"\x02\0\x0b"])),
+    )
+    poisoned = poison(parse(wasm))
+    assert poisoned is not None
+    with pytest.raises(wasmtime.WasmtimeError, match="duplicate export"):
+        wasmtime.Module.validate(ENGINE, poisoned.wasm)
