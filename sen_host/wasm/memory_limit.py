@@ -26,7 +26,7 @@ def limit_memory(module: ParsedModule, limit_bytes: int) -> bytes:
     section = module.section(SectionId.MEMORY)
     if section is None:
         return module.data
-    content = bytearray(encode_unsigned(len(module.memories)))
+    content = encode_unsigned(len(module.memories))
     for memory in module.memories:
         minimum, maximum = memory.limits
         if minimum > limit_pages:
@@ -35,12 +35,4 @@ def limit_memory(module: ParsedModule, limit_bytes: int) -> bytes:
             )
         pages = limit_pages if maximum is None else min(maximum, limit_pages)
         content += b"\x01" + encode_unsigned(minimum) + encode_unsigned(pages)
-    return b"".join(
-        (
-            module.data[: section.start],
-            bytes((SectionId.MEMORY,)),
-            encode_unsigned(len(content)),
-            content,
-            module.data[section.end :],
-        )
-    )
+    return module.with_section(section, content)

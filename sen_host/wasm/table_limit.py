@@ -30,18 +30,10 @@ def limit_tables(module: ParsedModule, limit_elements: int) -> bytes:
     if initial > limit_elements:
         raise TableLimitExceeded(initial_elements=initial, limit_elements=limit_elements)
     share = (limit_elements - initial) // len(module.tables)
-    content = bytearray(encode_unsigned(len(module.tables)))
+    content = encode_unsigned(len(module.tables))
     for table in module.tables:
         minimum, maximum = table.limits
         most = minimum + share if maximum is None else min(maximum, minimum + share)
         content += _CODES[table.element] + b"\x01"
         content += encode_unsigned(minimum) + encode_unsigned(most)
-    return b"".join(
-        (
-            module.data[: section.start],
-            bytes((SectionId.TABLE,)),
-            encode_unsigned(len(content)),
-            content,
-            module.data[section.end :],
-        )
-    )
+    return module.with_section(section, content)
