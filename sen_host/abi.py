@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import NoReturn
 
 from sen_host.backend import (
@@ -208,6 +209,11 @@ class Guest:
         self._instance = instance
         self._limits = limits
         self._has_resume = has_resume
+        self._make = (
+            instance.exchange
+            if isinstance(instance, CompositeInstance)
+            else partial(exchange, instance)
+        )
         self.alive = True
         self.memory_bytes = instance.memory_size()
         self.fuel_left: int | None = None
@@ -243,28 +249,16 @@ class Guest:
 
     def _exchange(self, function: str, prefix: tuple[int, ...], payload: bytes | None) -> bytes:
         limits = self._limits
-        instance = self._instance
         self.fuel_left = self.fuel_used = None
         try:
-            if isinstance(instance, CompositeInstance):
-                facts = instance.exchange(
-                    function,
-                    prefix,
-                    payload,
-                    result_bytes=limits.result_bytes,
-                    fuel=limits.fuel,
-                    seconds=limits.wall_clock_seconds,
-                )
-            else:
-                facts = exchange(
-                    instance,
-                    function,
-                    prefix,
-                    payload,
-                    result_bytes=limits.result_bytes,
-                    fuel=limits.fuel,
-                    seconds=limits.wall_clock_seconds,
-                )
+            facts = self._make(
+                function,
+                prefix,
+                payload,
+                result_bytes=limits.result_bytes,
+                fuel=limits.fuel,
+                seconds=limits.wall_clock_seconds,
+            )
         except Trap as trap:
             self.alive = False
             self._note_fuel(trap.fuel_left)

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from ctypes import byref, c_uint64, c_void_p
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NoReturn
 
 from sen_host.backend import Backend, Binding, FuncType, Instance, Module, Trap
 from sen_host.errors import EngineFault, ModuleCompilation, TrapKind
@@ -109,9 +109,10 @@ class WasmtimeInstance(Instance):
         store = api.wasmtime_store_new(engine.pointer, None, None)
         self._finalizer = _free_with(self, api.wasmtime_store_delete, store)
         self._context: int = api.wasmtime_store_context(store)
-        if limits.memory_bytes is not None:
-            elements = -1 if limits.table_elements is None else limits.table_elements
-            api.wasmtime_store_limiter(store, limits.memory_bytes, elements, 1, -1, -1)
+        bytes_limit, elements_limit = (
+            -1 if limit is None else limit for limit in (limits.memory_bytes, limits.table_elements)
+        )
+        api.wasmtime_store_limiter(store, bytes_limit, elements_limit, 1, -1, -1)
         if limits.fuel is not None:
             self.set_fuel(limits.fuel)
         if limits.wall_clock_seconds is not None:
@@ -122,7 +123,7 @@ class WasmtimeInstance(Instance):
             self._context, module, None, 0, byref(self._instance), byref(self._trap)
         )
         if error or self._trap:
-            self._raise(error)
+            _fail(api, self._trap, error)
         self._memory = self._export("memory", capi.EXTERN_MEMORY).of.memory
         self._memory_ref = byref(self._memory)
         self._fuel = c_uint64()
@@ -178,7 +179,7 @@ class WasmtimeInstance(Instance):
     def _prepare(self, name: str, type: FuncType) -> Callable[..., int | None]:
         """A callable over argument and result values that are laid out once."""
         for value_type in (*type.params, *type.results):
-            if value_type not in ("i32", "i64"):
+            if value_type not in capi.VALUE_KINDS:
                 raise EngineFault(f"{name!r} takes or returns {value_type}, not an integer")
         function = self._export(name, capi.EXTERN_FUNC).of.function
         arguments = (capi.Value * len(type.params))()
@@ -191,7 +192,8 @@ class WasmtimeInstance(Instance):
         wide_result = bool(results) and type.results[0] == "i64"
         call, context = self._api.wasmtime_func_call, self._context
         function_ref, trap, trap_ref = byref(function), self._trap, byref(self._trap)
-        stack_bytes, fail = self._stack_bytes, self._raise
+        # The instance holds the callable, so the callable must not hold the instance.
+        api, stack_bytes = self._api, self._stack_bytes
 
         def invoke(*values: int) -> int | None:
             check_thread_stack(stack_bytes)
@@ -202,21 +204,12 @@ class WasmtimeInstance(Instance):
                 slot.u64 = value
             error = call(context, function_ref, arguments, count, results, result_count, trap_ref)
             if error or trap:
-                fail(error)
+                _fail(api, trap, error)
             if result is None:
                 return None
             return result.u64 if wide_result else result.u32  # type: ignore[no-any-return]
 
         return invoke
-
-    def _raise(self, error: int | None) -> None:
-        if error:
-            raise EngineFault("Wasmtime failed", detail=_first_line(self._api.take_error(error)))
-        pointer, self._trap.value = self._trap.value, None
-        assert pointer is not None
-        code, text = self._api.take_trap(pointer)
-        kind = TrapKind.UNKNOWN if code is None else _TRAP_KINDS.get(code, TrapKind.UNKNOWN)
-        raise Trap(kind, _cause(text))
 
 
 _NUMBER = re.compile(r"^\d+: ")
@@ -233,6 +226,17 @@ def _binding(engine: str, package: str, reason: str | None) -> Binding:
     )
 
 
+def _fail(api: capi.CApi, trap: c_void_p, error: int | None) -> NoReturn:
+    """Raise what a call left behind, and free it."""
+    if error:
+        raise EngineFault("Wasmtime failed", detail=api.take_error(error).partition("\n")[0])
+    pointer, trap.value = trap.value, None
+    assert pointer is not None
+    code, text = api.take_trap(pointer)
+    kind = TrapKind.UNKNOWN if code is None else _TRAP_KINDS.get(code, TrapKind.UNKNOWN)
+    raise Trap(kind, _cause(text))
+
+
 def _free_with(owner: object, free: Any, pointer: int) -> weakref.finalize[Any, Any]:
     finalizer = weakref.finalize(owner, free, pointer)
     finalizer.atexit = False
@@ -247,7 +251,3 @@ def _cause(text: str) -> str:
     """The innermost cause of a chain as Wasmtime prints it."""
     last = text.strip().rpartition("\n")[2].strip()
     return _NUMBER.sub("", last).removeprefix("wasm trap: ")
-
-
-def _first_line(text: str) -> str:
-    return text.partition("\n")[0]

@@ -15,9 +15,6 @@ from ctypes import (
     POINTER,
     byref,
     c_bool,
-    c_double,
-    c_float,
-    c_int32,
     c_int64,
     c_size_t,
     c_uint8,
@@ -32,8 +29,8 @@ from typing import Any
 
 PROVEN_MAJOR_VERSION = 50
 
-I32, I64, F32, F64 = range(4)
-VALUE_KINDS = {"i32": I32, "i64": I64, "f32": F32, "f64": F64}
+VALUE_KINDS = {"i32": 0, "i64": 1}
+"""Kinds of the values that cross (``wasmtime_valkind_t``)."""
 
 EXTERN_FUNC = 0
 EXTERN_MEMORY = 3
@@ -42,12 +39,8 @@ EXTERN_MEMORY = 3
 class _ValueUnion(ctypes.Union):
     # The padding stands for the reference types, the widest members.
     _fields_ = (
-        ("i32", c_int32),
         ("u32", c_uint32),
-        ("i64", c_int64),
         ("u64", c_uint64),
-        ("f32", c_float),
-        ("f64", c_double),
         ("padding", c_uint64 * 3),
     )
 

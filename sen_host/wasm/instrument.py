@@ -29,9 +29,6 @@ STACK = RESERVED + "stack"
 EXHAUSTED = RESERVED + "exhausted"
 START = RESERVED + "start"
 
-SCHEDULE = 1
-"""The version of the fuel schedule. A later one never changes the costs of this one."""
-
 _NOTHING = FuncType((), ())
 _FUNCTION, _GLOBAL = b"\0", b"\x03"
 _MUTABLE_I64_ZERO = b"\x7e\x01\x42\x00\x0b"

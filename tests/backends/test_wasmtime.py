@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from functools import cmp_to_key
 from pathlib import Path
 
@@ -193,3 +195,16 @@ def test_many_instances_are_freed() -> None:
                 plugin.execute([])
     with loader().load(Wat().wasm()) as plugin:
         assert plugin.execute([]) == Success("fine")
+
+
+def test_a_plugin_that_was_not_closed_is_freed_without_the_garbage_collector() -> None:
+    plugin = loader().load(Wat().wasm())
+    assert plugin.execute([]) == Success("fine")
+    assert plugin._guest is not None
+    instance = weakref.ref(plugin._guest._instance)
+    gc.disable()
+    try:
+        del plugin
+        assert instance() is None
+    finally:
+        gc.enable()
