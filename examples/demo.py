@@ -1,4 +1,4 @@
-"""Run one plugin on every engine and show that the answers agree."""
+"""Run one plugin on every engine and show that answers and fuel agree."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ GREET = Path(__file__).parent.parent / "plugins" / "greet" / "greet.wasm"
 
 
 def main() -> int:
-    answers = set()
+    outcomes = set()
     for backend in ("wasmtime", "wasmer"):
         with PluginLoader(backend=backend).load(GREET) as greet:
             result = greet.execute(["Alice", "Good morning"])
-            engine = greet.binding.engine
+            engine, fuel = greet.binding.engine, greet.fuel_used
         assert isinstance(result, Success), result
-        print(f"{engine:<20} {result.text}")
-        answers.add(result.text)
-    print("The answers agree." if len(answers) == 1 else "The answers differ!")
-    return len(answers) - 1
+        print(f"{engine:<20} {result.text:<24} fuel used: {fuel:,}")
+        outcomes.add((result.text, fuel))
+    agree = len(outcomes) == 1
+    print("Answers and fuel agree." if agree else "Answers or fuel differ!")
+    return int(not agree)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,11 @@ both unsigned 32-bit. One exchange is always the same sequence of calls:
     plugin_dealloc(message)      frees the message
 
 Every pair is checked against the size of the memory at that moment before a
-byte moves. A pointer of zero for a buffer that is not empty is a fault. Each
-call of a guest function starts with the full fuel budget.
+byte moves. A pointer of zero for a buffer that is not empty is a fault.
+
+Before each call of a guest function the host sets two globals of the module, the
+fuel and the stack that the call may use; code in the module counts them down and
+ends in ``unreachable`` when one of them falls below zero.
 
 Nothing here knows an engine: :func:`exchange` gathers facts through the
 contract of :mod:`sen_host.backend`, :class:`Guest` judges them.
@@ -22,13 +25,17 @@ contract of :mod:`sen_host.backend`, :class:`Guest` judges them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NoReturn
 
 from sen_host.backend import (
     ALLOC,
+    COUNTER_MAX,
     DEALLOC,
+    FUEL,
+    STACK,
+    START,
     CompositeInstance,
     Exchanged,
     FuncType,
@@ -67,6 +74,9 @@ FUNCTIONS: Mapping[str, FuncType] = {
 
 INSTANTIATION = "instantiation"
 """What errors name in place of a function when the start function ran."""
+
+NATIVE_STACK_BYTES = 64 * 1024
+"""What the host keeps of the stack for the engine's own frames."""
 
 _U32 = 0xFFFF_FFFF
 
@@ -134,7 +144,38 @@ def check_exports(
             raise FunctionNotFound(name, hint=_NOT_A_PLUGIN)
 
 
+_START_TYPE = FuncType((), ())
+
 _NOT_A_PLUGIN = "is this a sen-rs plugin? `sen-host inspect` lists what a module exports"
+
+
+def enter(
+    instance: Instance,
+    name: str,
+    type: FuncType,
+    arguments: Sequence[int] = (),
+    *,
+    fuel: int,
+    stack: int,
+) -> int | None:
+    """Call an export with that much fuel and stack, each 0 .. COUNTER_MAX.
+
+    Raises:
+        Trap: the function trapped, or returned with its fuel overdrawn.
+    """
+    instance.set_global(FUEL, fuel)
+    instance.set_global(STACK, stack)
+    try:
+        result = instance.function(name, type)(*arguments)
+    except Trap as trap:
+        trap.function = name
+        trap.fuel_left, trap.stack_left = instance.get_global(FUEL), instance.get_global(STACK)
+        raise
+    left = instance.get_global(FUEL)
+    assert left is not None
+    if left < 0:
+        raise Trap(TrapKind.OUT_OF_FUEL, function=name, fuel_left=left)
+    return result
 
 
 def exchange(
@@ -144,7 +185,8 @@ def exchange(
     payload: bytes | None,
     *,
     result_bytes: int,
-    fuel: int | None,
+    fuel: int,
+    stack: int,
     seconds: float | None,
 ) -> Exchanged:
     """One exchange, call by call; see ``CompositeInstance.exchange`` for the terms."""
@@ -152,15 +194,7 @@ def exchange(
         instance.set_deadline(seconds)
 
     def call(name: str, *arguments: int) -> int:
-        if fuel is not None:
-            instance.set_fuel(fuel)
-        try:
-            return instance.function(name, FUNCTIONS[name])(*arguments) or 0
-        except Trap as trap:
-            trap.function = name
-            if fuel is not None and trap.fuel_left is None:
-                trap.fuel_left = instance.fuel_left()
-            raise
+        return enter(instance, name, FUNCTIONS[name], arguments, fuel=fuel, stack=stack) or 0
 
     pointer = 0
     arguments = prefix
@@ -173,7 +207,7 @@ def exchange(
         arguments = (*prefix, pointer, len(payload))
 
     packed = call(function, *arguments)
-    fuel_left = instance.fuel_left() if fuel is not None else None
+    fuel_left = instance.get_global(FUEL)
     memory_bytes = instance.memory_size()
     result_pointer, length = packed >> 32, packed & _U32
     in_bounds = fits(result_pointer, length, memory_bytes)
@@ -201,14 +235,16 @@ class Guest:
     Attributes:
         alive: whether the instance may be called again.
         memory_bytes: size of the linear memory after the latest exchange.
-        fuel_left, fuel_used: of the function called last; None if not known.
+        fuel_used: of the function called last; None if the engine lost it.
+        fuel_left: of its budget; None also if there was none.
     """
 
     def __init__(self, instance: Instance, limits: Limits, *, has_resume: bool) -> None:
-        """``limits`` holds None for each limit that the instance does not enforce itself."""
         self._instance = instance
         self._limits = limits
         self._has_resume = has_resume
+        self._fuel = COUNTER_MAX if limits.fuel is None else min(limits.fuel, COUNTER_MAX)
+        self._stack = limits.stack_bytes - NATIVE_STACK_BYTES
         self._make = (
             instance.exchange
             if isinstance(instance, CompositeInstance)
@@ -218,6 +254,24 @@ class Guest:
         self.memory_bytes = instance.memory_size()
         self.fuel_left: int | None = None
         self.fuel_used: int | None = None
+
+    def start(self) -> None:
+        """Call the start function.
+
+        Raises:
+            Instantiation: it trapped.
+            FuelExhausted, WallClockExceeded
+        """
+        seconds = self._limits.wall_clock_seconds
+        if seconds is not None:
+            self._instance.set_deadline(seconds)
+        try:
+            enter(self._instance, START, _START_TYPE, fuel=self._fuel, stack=self._stack)
+        except Trap as trap:
+            self.alive = False
+            self._note_trap(trap)
+            raise instantiation_fault(trap, self._limits) from trap
+        self.memory_bytes = self._instance.memory_size()
 
     def manifest(self) -> bytes:
         """The bytes that ``plugin_manifest`` returns."""
@@ -256,13 +310,14 @@ class Guest:
                 prefix,
                 payload,
                 result_bytes=limits.result_bytes,
-                fuel=limits.fuel,
+                fuel=self._fuel,
+                stack=self._stack,
                 seconds=limits.wall_clock_seconds,
             )
         except Trap as trap:
             self.alive = False
-            self._note_fuel(trap.fuel_left)
-            _raise_fault(trap, trap.function or function, limits)
+            self._note_trap(trap)
+            raise fault_of(trap, trap.function or function, limits) from trap
         except BaseException:
             # An engine that failed, or an interrupt in the middle of a
             # sequence, leaves the instance in a state that nobody knows.
@@ -276,14 +331,21 @@ class Guest:
                 "%s failed after %s: %s; the instance is replaced",
                 DEALLOC,
                 function,
-                facts.free_trap.kind,
+                kind_of(facts.free_trap),
             )
         return _judge(facts, function, payload, limits)
 
     def _note_fuel(self, left: int | None) -> None:
-        if left is not None and self._limits.fuel is not None:
-            self.fuel_left = left
-            self.fuel_used = self._limits.fuel - left
+        if left is None:
+            return
+        self.fuel_used = self._fuel - left
+        if self._limits.fuel is not None:
+            self.fuel_left = self._limits.fuel - self.fuel_used
+
+    def _note_trap(self, trap: Trap) -> None:
+        # What was overdrawn is not owed: no more than the budget was used.
+        if trap.fuel_left is not None:
+            self._note_fuel(max(trap.fuel_left, 0))
 
 
 def _judge(facts: Exchanged, function: str, payload: bytes | None, limits: Limits) -> bytes:
@@ -311,32 +373,42 @@ def _raise_memory_access(function: str, pointer: int, length: int, memory_bytes:
     )
 
 
-def _raise_fault(trap: Trap, function: str, limits: Limits) -> NoReturn:
-    raise fault_of(trap, function, limits) from trap
+def kind_of(trap: Trap) -> TrapKind:
+    """What the trap means: ``unreachable`` is also how exhausted fuel and stack end."""
+    if trap.kind is TrapKind.UNREACHABLE:
+        if trap.fuel_left is not None and trap.fuel_left < 0:
+            return TrapKind.OUT_OF_FUEL
+        if trap.stack_left is not None and trap.stack_left < 0:
+            return TrapKind.STACK_OVERFLOW
+    return trap.kind
 
 
 def fault_of(trap: Trap, function: str, limits: Limits) -> PluginFault:
     """The error that users see for a trap in an exported function."""
-    if trap.kind is TrapKind.OUT_OF_FUEL:
-        return FuelExhausted(function, budget=limits.fuel)
-    if trap.kind is TrapKind.INTERRUPTED:
-        return WallClockExceeded(function, seconds=limits.wall_clock_seconds or 0)
-    return FunctionCall(function, trap.kind, detail=_news(trap))
+    kind = kind_of(trap)
+    return _limit_fault(kind, function, limits) or FunctionCall(
+        function, kind, detail=_news(trap, kind)
+    )
 
 
 def instantiation_fault(trap: Trap, limits: Limits) -> PluginFault:
     """The error that users see for a trap in the start function or a segment."""
-    if trap.kind is TrapKind.OUT_OF_FUEL:
-        return FuelExhausted(INSTANTIATION, budget=limits.fuel)
-    if trap.kind is TrapKind.INTERRUPTED:
-        return WallClockExceeded(INSTANTIATION, seconds=limits.wall_clock_seconds or 0)
-    return Instantiation(
-        f"the plugin trapped while it was instantiated: {trap.kind}",
-        trap=trap.kind,
-        detail=_news(trap),
+    kind = kind_of(trap)
+    return _limit_fault(kind, INSTANTIATION, limits) or Instantiation(
+        f"the plugin trapped while it was instantiated: {kind}",
+        trap=kind,
+        detail=_news(trap, kind),
     )
 
 
-def _news(trap: Trap) -> str | None:
+def _limit_fault(kind: TrapKind, function: str, limits: Limits) -> PluginFault | None:
+    if kind is TrapKind.OUT_OF_FUEL:
+        return FuelExhausted(function, budget=limits.fuel)
+    if kind is TrapKind.INTERRUPTED:
+        return WallClockExceeded(function, seconds=limits.wall_clock_seconds or 0)
+    return None
+
+
+def _news(trap: Trap, kind: TrapKind) -> str | None:
     """The engine's text, if it says more than the kind does."""
-    return None if trap.detail == trap.kind.value else trap.detail
+    return None if kind is not trap.kind or trap.detail == kind.value else trap.detail

@@ -1,15 +1,17 @@
 """What an engine must offer to run plugins: the whole contract.
 
 An engine is only asked to run plain, valid WebAssembly. Everything that users
-rely on (message shapes, bounds, signatures, imports) is checked above it, so
-a backend is small: compile, instantiate, call, and access to one memory.
+rely on (fuel, stack depth, memory, features, message shapes, bounds, imports)
+is enforced above it, most of it by code that the host adds to each module. So a
+backend is small: compile, instantiate, call, and access to one memory and two
+globals.
 
 A backend registers a subclass of :class:`Backend` in the entry-point group
 ``sen_host.backends`` under the name by which users choose it.
 
 Rules that hold for every method of this file:
 
-* Integers that cross are unsigned: i32 as 0 .. 2**32 - 1, i64 as 0 .. 2**64 - 1.
+* Arguments and results are unsigned: i32 as 0 .. 2**32 - 1, i64 as 0 .. 2**64 - 1.
 * A guest that traps raises :class:`Trap`; a module that the engine refuses
   raises ``ModuleCompilation``; any other failure of the engine ``EngineFault``.
   No exception of the engine itself gets out, unless as a ``__cause__``.
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
 from sen_host.errors import TrapKind
@@ -29,11 +31,32 @@ from sen_host.limits import Limits
 Isolation = Literal["none", "process"]
 
 
+RESERVED = "sen-host:"
+"""No export of a plugin may have a name that begins like this."""
+
+FUEL = RESERVED + "fuel"
+"""Export: an i64 global, what is left of the fuel; below zero when it is exhausted."""
+
+STACK = RESERVED + "stack"
+"""Export: an i64 global, bytes of stack left; below zero when it is exhausted."""
+
+START = RESERVED + "start"
+"""Export: the start function, if there is one. The host calls it."""
+
+EXHAUSTED = RESERVED + "exhausted"
+"""Export: an empty function, called just before each ``unreachable``."""
+
+COUNTER_MAX = 2**63 - 1
+"""The most that a global of the host may be set to."""
+
+
 class Trap(Exception):
     """The guest trapped. The ABI layer turns it into the error that users see.
 
-    ``detail`` is the engine's text, its first line at most. ``function`` and
-    ``fuel_left`` are set where several calls were made in one crossing.
+    ``detail`` is the engine's text, its first line at most. The others are set
+    where several calls were made in one crossing: ``function`` is the export
+    that was called, ``fuel_left`` and ``stack_left`` are the values of the
+    globals, below zero if exhausted, None if they cannot be known any more.
     """
 
     def __init__(
@@ -43,12 +66,14 @@ class Trap(Exception):
         *,
         function: str | None = None,
         fuel_left: int | None = None,
+        stack_left: int | None = None,
     ) -> None:
         super().__init__(kind, detail)
         self.kind = kind
         self.detail = detail
         self.function = function
         self.fuel_left = fuel_left
+        self.stack_left = stack_left
 
 
 class FuncType(NamedTuple):
@@ -73,8 +98,8 @@ class Binding:
         reason: why it cannot be used here; None if it can.
         remedy: the command that mends it; None if there is none.
         isolation: "process" if it must only run in a worker process.
-        enforces: which of fuel, stack_bytes and wall_clock_seconds it enforces.
-            (The host enforces the other limits itself.)
+        interrupts: whether it can stop a guest that runs, see
+            ``Instance.set_deadline``.
         any_thread: False if an instance works only in the thread that made it.
     """
 
@@ -84,7 +109,7 @@ class Binding:
     reason: str | None = None
     remedy: str | None = None
     isolation: Isolation = "none"
-    enforces: frozenset[str] = field(default_factory=frozenset)
+    interrupts: bool = False
     any_thread: bool = True
 
     @property
@@ -119,10 +144,12 @@ class Backend(ABC):
 
     @abstractmethod
     def compile(self, wasm: bytes, limits: Limits) -> Module:
-        """Compile a binary module that the host may have rewritten.
+        """Compile a module that the host has rewritten. It has no start function.
 
-        ``limits`` holds what the binding declared to enforce; other limits in
-        it may serve as a second line of defence.
+        The host has written its ``limits`` into the module. An engine that has
+        limits of its own may set them as a second line of defence, so that the
+        host's speak first. Only ``wall_clock_seconds`` is the engine's to keep,
+        if its binding says that it ``interrupts``.
 
         Raises:
             ModuleCompilation: the module is invalid.
@@ -134,10 +161,10 @@ class Module(ABC):
 
     @abstractmethod
     def instantiate(self) -> Instance:
-        """A fresh instance; runs the start function, within the limits.
+        """A fresh instance.
 
         Raises:
-            Trap: the start function or a segment trapped.
+            Trap: a segment is out of bounds.
         """
 
     def close(self) -> None:  # noqa: B027 - most engines free with the object
@@ -167,17 +194,20 @@ class Instance(ABC):
     def write(self, offset: int, data: bytes) -> None:
         """Write ``data``. The caller has checked the bounds."""
 
-    def set_fuel(self, budget: int) -> None:
-        """Set the fuel for the calls to come, 0 to 2**64 - 1."""
-        raise NotImplementedError("the binding does not declare fuel")
+    @abstractmethod
+    def get_global(self, name: str) -> int | None:
+        """The value of the exported i64 global ``name``, -(2**63) .. 2**63 - 1.
 
-    def fuel_left(self) -> int | None:
-        """What is left of the fuel; None if the engine cannot tell."""
-        raise NotImplementedError("the binding does not declare fuel")
+        None after a trap, if that has ended the guest and the value with it.
+        """
+
+    @abstractmethod
+    def set_global(self, name: str, value: int) -> None:
+        """Set the exported mutable i64 global ``name``, 0 .. COUNTER_MAX."""
 
     def set_deadline(self, seconds: float) -> None:
         """From ``seconds`` from now on, a running call traps as INTERRUPTED."""
-        raise NotImplementedError("the binding does not declare wall_clock_seconds")
+        raise NotImplementedError("the binding does not declare that it interrupts")
 
     def close(self) -> None:  # noqa: B027 - most engines free with the object
         """Free what the instance holds. Called once; no other call follows."""
@@ -197,7 +227,7 @@ class Exchanged(NamedTuple):
         memory_bytes: size of the memory at the last check.
         data: the message; None if it was not read, because it is out of
             bounds or longer than the cap.
-        fuel_left: what the function left of its fuel; None if not known.
+        fuel_left: what the function left of its fuel; None if it was not called.
         free_trap: the trap of a ``plugin_dealloc``, if one trapped.
     """
 
@@ -220,7 +250,8 @@ class CompositeInstance(Instance):
         payload: bytes | None,
         *,
         result_bytes: int,
-        fuel: int | None,
+        fuel: int,
+        stack: int,
         seconds: float | None,
     ) -> Exchanged:
         """Do what ``sen_host.abi.exchange`` does, with the same calls in the same order.
@@ -230,7 +261,9 @@ class CompositeInstance(Instance):
                 or as ``function(*prefix)`` if there is no payload.
             payload: bytes to hand over, at least one; None for no payload.
             result_bytes: a longer message is not read.
-            fuel: budget of each guest call, or None for no limit.
+            fuel: what FUEL is set to before each guest call. A call that
+                returns with FUEL below zero counts as a trap at its end.
+            stack: what STACK is set to before each guest call.
             seconds: time for the whole exchange, or None for no limit.
 
         Raises:

@@ -143,7 +143,7 @@ def _in_its_place(binding: Binding) -> Binding:
     """The binding with what its worker process adds, if it only runs in one."""
     if binding.isolation == "none":
         return binding
-    return replace(binding, enforces=binding.enforces | {"wall_clock_seconds"})
+    return replace(binding, interrupts=True)
 
 
 def _claim(entry: EntryPoint) -> str:

@@ -16,7 +16,7 @@ _RANGES: dict[str, tuple[int, int]] = {
     "fuel": (0, 2**64 - 1),
     "memory_bytes": (PAGE_BYTES, 2**32),
     "table_elements": (0, 2**32 - 1),
-    "stack_bytes": (64 * 1024, 2 * MIB),
+    "stack_bytes": (128 * 1024, 2 * MIB),
     "result_bytes": (1, 2**32 - 1),
     "module_bytes": (8, 2**32 - 1),
 }
@@ -36,7 +36,8 @@ class Limits:
         table_elements: elements of all tables together, 0 to 2**32 - 1, or None
             for the tables' own maxima. With several tables, each may grow by an
             equal share of what their initial sizes leave.
-        stack_bytes: call stack of the guest, 64 KiB to 2 MiB.
+        stack_bytes: call stack of the guest, 128 KiB to 2 MiB. The host keeps
+            64 KiB of it for the engine's own frames.
         result_bytes: longest message that the host takes from a plugin.
         wall_clock_seconds: time for one operation (load, execute, resume),
             above 0, or None.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -23,17 +21,14 @@ from sen_host.errors import (
 from sen_host.limits import Limits
 from sen_host.plugin import Plugin, close_quietly
 from sen_host.plugin_file import read_plugin_file
-from sen_host.wasm.memory_limit import limit_memory
+from sen_host.wasm.instrument import instrument
 from sen_host.wasm.profile import check_profile
 from sen_host.wasm.reader import ParsedModule, parse
-from sen_host.wasm.table_limit import limit_tables
 
 if TYPE_CHECKING:
     from sen_host.config import Config
 
 _log = logging.getLogger("sen_host")
-
-_BACKEND_ENFORCED = ("fuel", "stack_bytes", "wall_clock_seconds")
 
 
 class PluginLoader:
@@ -46,15 +41,14 @@ class PluginLoader:
         backend: name or class of a backend, or "auto".
         binding: name of one of its bindings.
         isolation: "none", "process" or "auto".
-        limits: all limits. A limit that differs from its default must be one
-            that the backend can enforce; one that stands at its default is
-            enforced where the backend can, see ``Plugin.unenforced``.
+        limits: all limits. ``wall_clock_seconds`` needs a backend that can
+            interrupt a guest; a worker process always can be.
         config: a configuration to use instead of the one that is found.
 
     Raises:
         ConfigError: the configuration or an argument is wrong.
         BackendUnavailable, BackendConflict: the backend cannot be used.
-        LimitNotEnforceable: a limit is asked for that the backend lacks.
+        LimitNotEnforceable: the backend has no wall clock.
     """
 
     def __init__(
@@ -83,15 +77,15 @@ class PluginLoader:
             )
         except UnknownBackend as error:
             raise config.blame(error) from None
-        self.limits, self.unenforced = enforceable(
-            config.limits,
-            config.explicit_limits,
-            self._backend.binding,
-            backend=self._backend.name,
-            origins={
-                name.removeprefix("limits."): origin for name, origin in config.origins.items()
-            },
-        )
+        self.limits = config.limits
+        if self.limits.wall_clock_seconds is not None and not self.binding.interrupts:
+            origin = config.origins.get("limits.wall_clock_seconds")
+            raise LimitNotEnforceable(
+                "wall_clock_seconds",
+                backend=f"{self.backend} ({self.binding.name})",
+                hint="set isolation to 'process': a worker process can always be stopped",
+                source=None if origin is None else str(origin),
+            )
         _log.debug("plugins run on %s (%s)", self.backend, self.binding.engine)
 
     @property
@@ -139,11 +133,13 @@ class PluginLoader:
         self._backend.validate(data)
         validated = perf_counter()
         check_plugin(parsed)
-        if self.limits.memory_bytes is not None:
-            data = limit_memory(parsed, self.limits.memory_bytes)
-        if self.limits.table_elements is not None:
-            data = limit_tables(parse(data), self.limits.table_elements)
-        module = self._backend.compile(data, self.limits)
+        instrumented = instrument(
+            parsed,
+            memory_bytes=self.limits.memory_bytes,
+            table_elements=self.limits.table_elements,
+        )
+        rewritten = perf_counter()
+        module = self._backend.compile(instrumented.wasm, self.limits)
         compiled = perf_counter()
         try:
             plugin = Plugin(
@@ -152,17 +148,19 @@ class PluginLoader:
                 backend=self._backend.name,
                 binding=self._backend.binding,
                 limits=self.limits,
-                unenforced=self.unenforced,
+                has_start=instrumented.has_start,
                 path=path,
             )
         except SenHostError as error:
             close_quietly(module, error)
             raise
         _log.debug(
-            "loaded %s: validated in %.1f ms, compiled in %.1f ms, manifest in %.1f ms",
+            "loaded %s: validated in %.1f ms, rewritten in %.1f ms, compiled in %.1f ms,"
+            " manifest in %.1f ms",
             path or f"{len(data):,} bytes",
             (validated - started) * 1e3,
-            (compiled - validated) * 1e3,
+            (rewritten - validated) * 1e3,
+            (compiled - rewritten) * 1e3,
             (perf_counter() - compiled) * 1e3,
         )
         return plugin
@@ -188,55 +186,3 @@ def check_plugin(module: ParsedModule) -> None:
         else:
             other[export.name] = f"a {export.kind}"
     check_exports(functions, memories, other)
-
-
-def enforceable(
-    limits: Limits,
-    explicit: frozenset[str],
-    binding: Binding,
-    *,
-    backend: str,
-    origins: Mapping[str, object] | None = None,
-) -> tuple[Limits, frozenset[str]]:
-    """The limits in force on a binding, and the default ones that it cannot enforce.
-
-    Where fuel cannot end a guest that does not end by itself, the wall clock
-    does, after FALLBACK_SECONDS, if the binding has one and no other is set.
-
-    Args:
-        explicit: the names of the limits that somebody asked for.
-        origins: where each was asked for, by name.
-
-    Raises:
-        LimitNotEnforceable: one that was asked for cannot be enforced.
-    """
-    lacking = {
-        name
-        for name in _BACKEND_ENFORCED
-        if getattr(limits, name) is not None and name not in binding.enforces
-    }
-    for name in sorted(lacking & explicit):
-        raise LimitNotEnforceable(
-            name,
-            backend=f"{backend} ({binding.name})",
-            hint=_LACKING_HINTS[name],
-            source=str(origins[name]) if origins and name in origins else None,
-        )
-    seconds = limits.wall_clock_seconds
-    if "wall_clock_seconds" in lacking:
-        seconds = None
-    elif "fuel" in lacking and seconds is None and "wall_clock_seconds" not in explicit:
-        seconds = FALLBACK_SECONDS if "wall_clock_seconds" in binding.enforces else None
-    in_force = replace(
-        limits, fuel=None if "fuel" in lacking else limits.fuel, wall_clock_seconds=seconds
-    )
-    return in_force, frozenset(lacking)
-
-
-FALLBACK_SECONDS = 30.0
-
-_LACKING_HINTS = {
-    "fuel": "switch it off (`none`, in Python None), or use a backend that meters fuel",
-    "stack_bytes": "leave it at its default, or use another backend",
-    "wall_clock_seconds": "set isolation to 'process': a worker process can always be stopped",
-}

@@ -54,7 +54,6 @@ class Plugin:
         backend: name of the backend that runs it.
         binding: the backend's binding.
         limits: the limits in force, None where one is off.
-        unenforced: the default limits that the backend cannot enforce.
         path: where it was loaded from; None if from bytes.
         module: the structure of its binary.
     """
@@ -67,16 +66,16 @@ class Plugin:
         backend: str,
         binding: Binding,
         limits: Limits,
-        unenforced: frozenset[str],
+        has_start: bool,
         path: str | None,
     ) -> None:
         self.backend = backend
         self.binding = binding
         self.limits = limits
-        self.unenforced = unenforced
         self.path = path
         self.module = parsed
         self._compiled = module
+        self._has_start = has_start
         self._has_resume = any(export.name == RESUME for export in parsed.exports)
         self._lock = threading.Lock()
         self._thread = _this_thread()
@@ -97,12 +96,16 @@ class Plugin:
 
     @property
     def fuel_used(self) -> int | None:
-        """Fuel that the latest call used; None if it is not known."""
+        """Fuel that the latest call used, 0 .. 2**64 - 1.
+
+        It is that of the manifest's, execute's or resume's function alone, or of
+        the one that failed. None if the engine lost it with a guest that trapped.
+        """
         return self._fuel[0]
 
     @property
     def fuel_left(self) -> int | None:
-        """What the latest call left of its fuel; None if it is not known."""
+        """What the latest call left of its budget; None also if there is no budget."""
         return self._fuel[1]
 
     @property
@@ -308,7 +311,17 @@ class Plugin:
             except Trap as trap:
                 raise instantiation_fault(trap, self.limits) from trap
             self._guest = Guest(instance, self.limits, has_resume=self._has_resume)
+            if self._has_start:
+                self._start(self._guest)
         return self._guest
+
+    def _start(self, guest: Guest) -> None:
+        try:
+            guest.start()
+        except BaseException:
+            self._fuel = guest.fuel_used, guest.fuel_left
+            self._discard_guest()
+            raise
 
     def _discard_guest(self) -> None:
         guest, self._guest = self._guest, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sen_host.abi import EXECUTE, MANIFEST, RESUME, pack
-from sen_host.backend import ALLOC, DEALLOC, FuncType, Instance
+from sen_host.backend import ALLOC, DEALLOC, FUEL, STACK, FuncType, Instance
 from sen_host.limits import PAGE_BYTES
 
 Call = tuple[str, tuple[int, ...]]
@@ -24,7 +24,7 @@ class FakeInstance(Instance):
         self.calls: list[Call] = []
         self.received: list[bytes] = []
         self.overrides: dict[str, Callable[..., int | None]] = {}
-        self.fuel: int | None = None
+        self.globals: dict[str, int | None] = {FUEL: 0, STACK: 0}
         self.deadlines: list[float] = []
         self.closed = False
         self._next = 1024
@@ -54,8 +54,7 @@ class FakeInstance(Instance):
         def call(*arguments: int) -> int | None:
             assert len(arguments) == len(type.params)
             self.calls.append((name, arguments))
-            if self.fuel is not None:
-                self.fuel -= 100
+            self.globals[FUEL] = (self.globals[FUEL] or 0) - 100
             return (self.overrides.get(name) or self._exports[name])(*arguments)
 
         return call
@@ -71,11 +70,11 @@ class FakeInstance(Instance):
         assert 0 <= offset <= offset + len(data) <= len(self.memory), "an unchecked write"
         self.memory[offset : offset + len(data)] = data
 
-    def set_fuel(self, budget: int) -> None:
-        self.fuel = budget
+    def get_global(self, name: str) -> int | None:
+        return self.globals[name]
 
-    def fuel_left(self) -> int | None:
-        return self.fuel
+    def set_global(self, name: str, value: int) -> None:
+        self.globals[name] = value
 
     def set_deadline(self, seconds: float) -> None:
         self.deadlines.append(seconds)

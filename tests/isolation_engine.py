@@ -18,12 +18,23 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from sen_host.abi import EXECUTE, pack
-from sen_host.backend import ALLOC, DEALLOC, Backend, Binding, FuncType, Instance, Module, Trap
+from sen_host.backend import (
+    ALLOC,
+    DEALLOC,
+    FUEL,
+    STACK,
+    Backend,
+    Binding,
+    FuncType,
+    Instance,
+    Module,
+    Trap,
+)
 from sen_host.errors import FunctionNotFound, ModuleCompilation, TrapKind
 from sen_host.limits import PAGE_BYTES, Limits
 
 TARGET = f"{__name__}:RogueBackend"
-BINDING = Binding(name="rogue", engine="Rogue 1.0", enforces=frozenset({"fuel"}))
+BINDING = Binding(name="rogue", engine="Rogue 1.0", any_thread=False)
 PAGES = 1024
 
 
@@ -97,7 +108,7 @@ class RogueInstance(Instance):
         self.module = module
         self.module.live += 1
         self.memory = bytearray(PAGES * PAGE_BYTES)
-        self.fuel = 0
+        self.globals = {FUEL: 0, STACK: 0}
         self.exports: dict[str, Callable[..., int | None]] = {
             ALLOC: lambda length: PAGE_BYTES,
             DEALLOC: lambda pointer, length: None,
@@ -128,7 +139,7 @@ class RogueInstance(Instance):
             "unknown_tag": lambda: send(b"\x03\0\0\0\x92\x09\xc0"),
             "extension": lambda: send(b"\x05\0\0\0\x92\0\xd4\1\0"),
             "nested_arrays": lambda: send(b"\xf4\x01\0\0" + b"\xdd\0\xff\xff\xff" * 100),
-            "odd_trap": lambda: send(b"\x06\0\0\0\x95\1\xc0\xc0\xc0\xc0"),
+            "odd_trap": lambda: send(b"\x07\0\0\0\x96\1\xc0\xc0\xc0\xc0\xc0"),
             "odd_fault": lambda: send(b"\x06\0\0\0\x93\2\xa2os\xc0"),
             "close_channel": close_channel,
             "reply_too_early": reply_too_early,
@@ -153,11 +164,11 @@ class RogueInstance(Instance):
     def write(self, offset: int, data: bytes) -> None:
         self.memory[offset : offset + len(data)] = data
 
-    def set_fuel(self, budget: int) -> None:
-        self.fuel = budget
+    def get_global(self, name: str) -> int:
+        return self.globals[name]
 
-    def fuel_left(self) -> int:
-        return self.fuel
+    def set_global(self, name: str, value: int) -> None:
+        self.globals[name] = value
 
     def close(self) -> None:
         self.module.live -= 1
@@ -222,7 +233,7 @@ def chatter(kilobytes: int) -> None:
 
 
 def trap() -> None:
-    raise Trap(TrapKind.INTEGER_DIVIDE_BY_ZERO, "division", function="inner", fuel_left=2**64 - 1)
+    raise Trap(TrapKind.INTEGER_DIVIDE_BY_ZERO, "division", function="inner")
 
 
 def panic() -> None:

@@ -52,7 +52,15 @@ def pid_of(instance: Instance) -> int:
 def execute(
     instance: ProcessInstance, payload: bytes = b"alive", seconds: float | None = None
 ) -> Exchanged:
-    return instance.exchange(EXECUTE, (), payload, result_bytes=16 * MIB, fuel=100, seconds=seconds)
+    return instance.exchange(
+        EXECUTE,
+        (),
+        payload,
+        result_bytes=16 * MIB,
+        fuel=100,
+        stack=1000,
+        seconds=seconds,
+    )
 
 
 def exists(pid: int) -> bool:

@@ -20,7 +20,7 @@ from sen_host.abi import (
     pack,
     unpack,
 )
-from sen_host.backend import ALLOC, DEALLOC, FuncType, Trap
+from sen_host.backend import ALLOC, DEALLOC, FUEL, STACK, FuncType, Trap
 from sen_host.errors import (
     EffectsNotSupported,
     FuelExhausted,
@@ -37,11 +37,10 @@ from sen_host.limits import PAGE_BYTES, Limits
 from tests.fake_engine import FakeInstance
 
 U32 = st.integers(0, 2**32 - 1)
-NO_FUEL = Limits(fuel=None)
 
 
-def guest_of(instance: FakeInstance, limits: Limits = NO_FUEL) -> Guest:
-    return Guest(instance, limits, has_resume=True)
+def guest_of(instance: FakeInstance, limits: Limits | None = None) -> Guest:
+    return Guest(instance, limits or Limits(), has_resume=True)
 
 
 def trapping(kind: TrapKind) -> object:
@@ -129,7 +128,7 @@ class TestExchange:
             guest_of(FakeInstance()).resume(effect_id, b"x")
 
     def test_resume_without_the_export(self) -> None:
-        guest = Guest(FakeInstance(), NO_FUEL, has_resume=False)
+        guest = Guest(FakeInstance(), Limits(), has_resume=False)
         with pytest.raises(EffectsNotSupported, match="plugin_resume"):
             guest.resume(1, b"x")
         assert guest.alive
@@ -154,11 +153,30 @@ class TestExchange:
         guest = guest_of(instance, Limits(fuel=1_000))
         guest.execute(b"q")
         assert (guest.fuel_used, guest.fuel_left) == (100, 900)
-        assert instance.fuel == 900, "the last call had a budget of its own"
+        assert instance.globals[FUEL] == 900, "the last call had a budget of its own"
+
+    @pytest.mark.parametrize("budget", [2**63, 2**64 - 1])
+    def test_a_budget_beyond_what_a_global_holds(self, budget: int) -> None:
+        guest = guest_of(FakeInstance(b"a"), Limits(fuel=budget))
+        guest.execute(b"q")
+        assert (guest.fuel_used, guest.fuel_left) == (100, budget - 100)
+
+    def test_without_a_budget_fuel_is_measured_all_the_same(self) -> None:
+        guest = guest_of(FakeInstance(b"a"), Limits(fuel=None))
+        guest.execute(b"q")
+        assert (guest.fuel_used, guest.fuel_left) == (100, None)
+
+    def test_each_guest_call_has_the_stack_less_what_the_engine_takes(self) -> None:
+        instance = FakeInstance(b"a")
+        instance.overrides[ALLOC] = lambda length: instance.globals[STACK]
+        instance.overrides[EXECUTE] = lambda *_: instance.globals[STACK]
+        with pytest.raises(MemoryAccess) as caught:
+            guest_of(instance, Limits(stack_bytes=512 * 1024)).execute(b"q")
+        assert caught.value.pointer == 448 * 1024
 
     def test_the_deadline_is_set_once_for_an_exchange(self) -> None:
         instance = FakeInstance(b"a")
-        guest_of(instance, Limits(fuel=None, wall_clock_seconds=2)).execute(b"q")
+        guest_of(instance, Limits(wall_clock_seconds=2)).execute(b"q")
         assert instance.deadlines == [2]
 
 
@@ -194,7 +212,7 @@ class TestFaultyGuests:
 
     def test_an_answer_over_the_cap_is_not_read_but_freed(self) -> None:
         instance = FakeInstance(b"x" * 101)
-        guest = guest_of(instance, Limits(fuel=None, result_bytes=100))
+        guest = guest_of(instance, Limits(result_bytes=100))
         with pytest.raises(ResultTooLarge, match="returned 101 bytes, the cap is 100 bytes"):
             guest.execute(b"q")
         assert instance.calls[-1] == (DEALLOC, (1025, 101))
@@ -213,19 +231,57 @@ class TestFaultyGuests:
         assert isinstance(caught.value.__cause__, Trap)
         assert not guest.alive
 
-    def test_out_of_fuel(self) -> None:
+    @pytest.mark.parametrize("function", [ALLOC, EXECUTE])
+    @pytest.mark.parametrize("traps", [True, False])
+    def test_out_of_fuel(self, function: str, traps: bool) -> None:
         instance = FakeInstance()
-        instance.overrides[EXECUTE] = trapping(TrapKind.OUT_OF_FUEL)  # type: ignore[assignment]
+
+        def overdraw(*_: int) -> int:
+            instance.globals[FUEL] = -7
+            if traps:
+                raise Trap(TrapKind.UNREACHABLE, "unreachable")
+            return 0
+
+        instance.overrides[function] = overdraw
         guest = guest_of(instance, Limits(fuel=100))
-        with pytest.raises(FuelExhausted, match="its budget of 100 is spent"):
+        with pytest.raises(FuelExhausted, match="its budget of 100 is spent") as caught:
             guest.execute(b"q")
+        assert caught.value.function == function
         assert (guest.fuel_used, guest.fuel_left) == (100, 0)
         assert not guest.alive
+
+    @pytest.mark.parametrize(
+        ("kind", "fuel", "stack", "meant"),
+        [
+            (TrapKind.UNREACHABLE, 5, 5, TrapKind.UNREACHABLE),
+            (TrapKind.UNREACHABLE, 0, -1, TrapKind.STACK_OVERFLOW),
+            (TrapKind.UNREACHABLE, None, None, TrapKind.UNREACHABLE),
+            (TrapKind.INTEGER_OVERFLOW, -1, -1, TrapKind.INTEGER_OVERFLOW),
+            (TrapKind.STACK_OVERFLOW, 5, 5, TrapKind.STACK_OVERFLOW),
+        ],
+    )
+    def test_what_a_trap_means(
+        self, kind: TrapKind, fuel: int | None, stack: int | None, meant: TrapKind
+    ) -> None:
+        instance = FakeInstance()
+
+        def trap(*_: int) -> int:
+            instance.globals.update({FUEL: fuel, STACK: stack})
+            raise Trap(kind, kind.value)
+
+        instance.overrides[EXECUTE] = trap
+        guest = guest_of(instance, Limits(fuel=100))
+        with pytest.raises(FunctionCall) as caught:
+            guest.execute(b"q")
+        assert (caught.value.trap, caught.value.detail) == (meant, None)
+        used = None if fuel is None else 100 - max(fuel, 0)
+        assert guest.fuel_used == used
+        assert guest.fuel_left == (None if fuel is None else max(fuel, 0))
 
     def test_interrupted(self) -> None:
         instance = FakeInstance()
         instance.overrides[EXECUTE] = trapping(TrapKind.INTERRUPTED)  # type: ignore[assignment]
-        guest = guest_of(instance, Limits(fuel=None, wall_clock_seconds=0.5))
+        guest = guest_of(instance, Limits(wall_clock_seconds=0.5))
         with pytest.raises(WallClockExceeded, match=r"after 0\.5 s"):
             guest.execute(b"q")
         assert not guest.alive

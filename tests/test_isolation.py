@@ -15,7 +15,7 @@ import pytest
 
 from sen_host import errors
 from sen_host.abi import EXECUTE, FUNCTIONS
-from sen_host.backend import Exchanged, Trap
+from sen_host.backend import FUEL, STACK, Exchanged, Trap
 from sen_host.errors import (
     BackendUnavailable,
     EngineCreation,
@@ -53,7 +53,7 @@ def test_the_binding_says_what_the_worker_adds() -> None:
     binding = backend().binding
     assert (binding.name, binding.engine) == ("rogue", "Rogue 1.0")
     assert binding.isolation == "process"
-    assert binding.enforces == {"fuel", "wall_clock_seconds"}
+    assert binding.interrupts
     assert binding.any_thread
 
 
@@ -77,8 +77,10 @@ def test_the_primitives(instance: ProcessInstance) -> None:
     instance.write(10, b"abc")
     assert instance.read(9, 5) == b"\0abc\0"
     assert instance.read(0, 0) == b""
-    instance.set_fuel(2**64 - 1)
-    assert instance.fuel_left() == 2**64 - 1
+    for value in (0, 2**63 - 1):
+        instance.set_global(FUEL, value)
+        assert instance.get_global(FUEL) == value
+    assert instance.get_global(STACK) == 0
     assert run(instance, "sum", 2**64 - 1, 1, 7) == 7
     assert instance.function("plugin_dealloc", FUNCTIONS["plugin_dealloc"])(1, 2) is None
 
@@ -92,7 +94,9 @@ def test_large_payloads_go_both_ways(instance: ProcessInstance) -> None:
 
 
 def test_a_message_over_the_cap_does_not_cross(instance: ProcessInstance) -> None:
-    facts = instance.exchange(EXECUTE, (), b"12345", result_bytes=4, fuel=100, seconds=None)
+    facts = instance.exchange(
+        EXECUTE, (), b"12345", result_bytes=4, fuel=100, stack=1000, seconds=None
+    )
     assert (facts.packed, facts.data) == (PAGE_BYTES << 32 | 5, None)
 
 
@@ -145,7 +149,7 @@ def test_a_trap_crosses_with_all_that_it_says(instance: ProcessInstance) -> None
         run(instance, "trap")
     trap = caught.value
     assert (trap.kind, trap.detail) == (TrapKind.INTEGER_DIVIDE_BY_ZERO, "division")
-    assert (trap.function, trap.fuel_left) == ("inner", 2**64 - 1)
+    assert (trap.function, trap.fuel_left, trap.stack_left) == ("inner", None, None)
     assert execute(instance, b"alive").data == b"alive"
 
 

@@ -22,7 +22,7 @@ def test_the_defaults_of_the_rust_host() -> None:
         ("fuel", 0, 2**64 - 1),
         ("memory_bytes", 65_536, 2**32),
         ("table_elements", 0, 2**32 - 1),
-        ("stack_bytes", 65_536, 2**21),
+        ("stack_bytes", 131_072, 2**21),
         ("result_bytes", 1, 2**32 - 1),
         ("module_bytes", 8, 2**32 - 1),
     ],

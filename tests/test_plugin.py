@@ -19,9 +19,11 @@ from sen_host.errors import (
     EffectsNotSupported,
     FuelExhausted,
     FunctionCall,
+    Instantiation,
     LimitNotEnforceable,
     PluginClosed,
     Serialization,
+    TrapKind,
     WallClockExceeded,
     WorkerDied,
     WrongThread,
@@ -36,9 +38,12 @@ from sen_host.messages import (
     encode,
 )
 from sen_host_conformance.hosts import Host
-from tests.wat import ANSWER, ANSWER_AT, HEAP_AT, Wat, message, packed
+from tests.wat import ANSWER, ANSWER_AT, HEAP_AT, TRAP_SUPPORT, TRAPS, Wat, message, packed
 
 GOOD = Wat().wasm()
+
+# Each of its functions costs 2 at most: the entry and one constant.
+FRUGAL = Wat(alloc=f"(i32.const {HEAP_AT})").wasm()
 
 # Counts its calls in memory and answers with the count as one character.
 COUNTING = Wat(
@@ -172,7 +177,7 @@ class TestEffects:
 class TestLimits:
     def test_the_wall_clock(self, host: Host) -> None:
         limits = Limits(fuel=None, wall_clock_seconds=0.3)
-        if "wall_clock_seconds" not in enforced(host):
+        if not interrupts(host):
             with pytest.raises(LimitNotEnforceable, match="wall_clock_seconds") as caught:
                 host.loader(limits)
             assert "set isolation to 'process'" in str(caught.value)
@@ -183,34 +188,110 @@ class TestLimits:
                     plugin.execute([])
 
     def test_fuel(self, host: Host) -> None:
-        limits = Limits(fuel=5_000)
-        if "fuel" not in enforced(host):
-            with pytest.raises(LimitNotEnforceable, match="fuel"):
-                host.loader(limits)
-            return
-        with host.loader(limits).load(ENDLESS) as plugin:
+        with host.loader(Limits(fuel=5_000)).load(ENDLESS) as plugin:
             for _ in range(3):
                 with pytest.raises(FuelExhausted, match="its budget of 5,000 is spent"):
                     plugin.execute([])
                 assert (plugin.fuel_used, plugin.fuel_left) == (5_000, 0)
 
-    def test_fuel_is_reported_or_not_known(self, host: Host) -> None:
-        with host.loader().load(GOOD) as plugin:
-            plugin.execute([])
-            if "fuel" in enforced(host):
-                assert plugin.fuel_used is not None
-                assert 0 < plugin.fuel_used < 100
-                assert plugin.fuel_left == 10_000_000 - plugin.fuel_used
-            else:
-                assert plugin.fuel_used is plugin.fuel_left is None
-                assert plugin.unenforced >= {"fuel"}
-                assert plugin.limits.fuel is None
+    @pytest.mark.parametrize("budget", [2, 3, 10_000_000, 2**63 - 1, 2**63, 2**64 - 1, None])
+    def test_fuel_is_reported(self, host: Host, budget: int | None) -> None:
+        with host.loader(Limits(fuel=budget)).load(FRUGAL) as plugin:
+            assert plugin.execute([]) == Success("fine")
+            assert plugin.fuel_used == 2, "the entry and one constant"
+            assert plugin.fuel_left == (None if budget is None else budget - 2)
+
+    def test_a_budget_that_is_one_too_small(self, host: Host) -> None:
+        with pytest.raises(FuelExhausted, match="'plugin_manifest', its budget of 1 is spent"):
+            host.loader(Limits(fuel=1)).load(FRUGAL)
+
+    @pytest.mark.parametrize("function", ["alloc", "execute"])
+    def test_what_is_used_up_to_a_trap(self, host: Host, function: str) -> None:
+        parts: dict[str, Any] = {function: f"(drop (i32.const 1)) {TRAPS['UNREACHABLE']}"}
+        trapping = Wat(**parts).wasm()
+        with host.loader(Limits(fuel=100)).load(trapping) as plugin:
+            with pytest.raises(FunctionCall):
+                plugin.execute([])
+            assert (plugin.fuel_used, plugin.fuel_left) == (2, 98)
+
+    def test_a_recursion_without_end(self, host: Host) -> None:
+        recursing = Wat(execute="(call $recurse) unreachable", extra=TRAP_SUPPORT).wasm()
+        # The frame of execute has two parameters; each of the others is the smallest.
+        depth = (Limits().stack_bytes - 64 * 1024 - (96 + 2 * 8)) // 96
+        with host.loader().load(recursing) as plugin:
+            for _ in range(2):
+                with pytest.raises(FunctionCall) as caught:
+                    plugin.execute([])
+                assert caught.value.trap is TrapKind.STACK_OVERFLOW
+                # An entry and a call each, by the one that had no room as well.
+                assert plugin.fuel_used == 2 * (1 + depth + 1)
+
+    def test_an_endless_dealloc_runs_out_of_fuel(
+        self, host: Host, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        endless = Wat(dealloc="(loop (br 0))").wasm()
+        with host.loader(Limits(fuel=5_000)).load(endless) as plugin:
+            assert plugin.execute([]) == Success("fine")
+        assert "plugin_dealloc failed after plugin_execute: out of fuel" in caplog.text
 
     def test_the_size_of_the_module(self, host: Host) -> None:
         from sen_host.errors import ModuleCompilation
 
         with pytest.raises(ModuleCompilation, match="the limit is 64 bytes"):
             host.loader(Limits(module_bytes=64)).load(GOOD)
+
+
+class TestStartFunctions:
+    """They run when an instance is made, with a budget and a stack of their own."""
+
+    @staticmethod
+    def with_start(code: str, **parts: Any) -> bytes:
+        extra = f"(func $start {code}) (start $start) {TRAP_SUPPORT}"
+        return Wat(extra=extra, **parts).wasm()
+
+    def test_it_runs_before_all_else_and_once(self, host: Host) -> None:
+        count = "(global.set $next (i32.add (global.get $next) (i32.const 1)))"
+        # The answer is a message of three bytes: a fixstr of the letters that follow.
+        once = self.with_start(
+            f"{count} (i32.store8 (i32.const {ANSWER_AT + len(ANSWER) - 1}) (global.get $next))",
+        )
+        expected = Success("fin" + chr((HEAP_AT + 1) % 256))
+        with host.loader().load(once) as plugin:
+            assert plugin.execute([]) == plugin.execute([]) == expected
+
+    @pytest.mark.parametrize("name", TRAPS)
+    def test_a_trap_is_a_failed_instantiation(self, host: Host, name: str) -> None:
+        with pytest.raises(Instantiation) as caught:
+            host.loader().load(self.with_start(TRAPS[name]))
+        assert caught.value.trap is TrapKind[name]
+
+    def test_one_that_never_ends_runs_out_of_fuel(self, host: Host) -> None:
+        endless = self.with_start("(loop (br 0))")
+        with pytest.raises(FuelExhausted, match="'instantiation', its budget of 500 is spent"):
+            host.loader(Limits(fuel=500)).load(endless)
+
+    def test_one_that_never_ends_runs_out_of_time(self, host: Host) -> None:
+        limits = Limits(fuel=None, wall_clock_seconds=0.3)
+        if interrupts(host):
+            with pytest.raises(WallClockExceeded, match="'instantiation'"):
+                host.loader(limits).load(self.with_start("(loop (br 0))"))
+
+    def test_its_budget_is_not_that_of_the_next_call(self, host: Host) -> None:
+        costly = self.with_start("(drop (i32.const 1))" * 50, alloc=f"(i32.const {HEAP_AT})")
+        with host.loader(Limits(fuel=51)).load(costly) as plugin:
+            assert plugin.execute([]) == Success("fine")
+            assert (plugin.fuel_used, plugin.fuel_left) == (2, 49)
+        with pytest.raises(FuelExhausted):
+            host.loader(Limits(fuel=50)).load(costly)
+
+    def test_every_fresh_instance_is_started(self, host: Host) -> None:
+        trapping = self.with_start(
+            f"(global.set $next (i32.const {2 * HEAP_AT}))", execute="(unreachable)"
+        )
+        with host.loader().load(trapping) as plugin:
+            for _ in range(2):
+                with pytest.raises(FunctionCall):
+                    plugin.execute([])
 
 
 class TestThreads:
@@ -264,11 +345,11 @@ def test_a_config_without_arguments_is_enough() -> None:
         assert plugin.execute() == Success("fine")
 
 
-def enforced(host: Host) -> frozenset[str]:
+def interrupts(host: Host) -> bool:
     from sen_host import open_backend
 
     backend = open_backend(host.backend, binding=host.binding, isolation=host.isolation)
-    return backend.binding.enforces
+    return backend.binding.interrupts
 
 
 def in_thread(function: object) -> BaseException | None:
@@ -345,12 +426,6 @@ def test_closing_ends_a_call_that_runs_in_a_worker(host: Host) -> None:
 def test_arguments_of_the_loader_are_checked(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         PluginLoader(**arguments, config=Config.defaults())
-
-
-def test_without_fuel_a_worker_has_a_clock(host: Host) -> None:
-    loader = host.loader()
-    expected = None if "fuel" in enforced(host) or host.isolation == "none" else 30.0
-    assert loader.limits.wall_clock_seconds == expected
 
 
 def test_a_thread_is_not_mistaken_for_one_that_ended(host: Host) -> None:

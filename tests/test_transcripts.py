@@ -29,6 +29,7 @@ class ScriptedInstance(Instance):
         self.steps: Iterator[dict[str, Any]] = iter(steps)
         self.pages = 17
         self.memory: dict[int, bytes] = {}
+        self.globals: dict[str, int] = {}
 
     def function(self, name: str, type: FuncType) -> Callable[..., int | None]:
         def call(*arguments: int) -> int | None:
@@ -43,6 +44,12 @@ class ScriptedInstance(Instance):
             return result
 
         return call
+
+    def get_global(self, name: str) -> int:
+        return self.globals[name]
+
+    def set_global(self, name: str, value: int) -> None:
+        self.globals[name] = value
 
     def memory_size(self) -> int:
         return self.pages * PAGE_BYTES
@@ -59,7 +66,7 @@ class ScriptedInstance(Instance):
 def test_the_host_speaks_as_the_rust_host_does(name: str) -> None:
     steps: list[dict[str, Any]] = PLUGINS[name]["steps"]
     instance = ScriptedInstance(steps)
-    guest = Guest(instance, Limits(fuel=None), has_resume=True)
+    guest = Guest(instance, Limits(), has_resume=True)
     for step in steps:
         if step["call"] == MANIFEST:
             manifest = decode(PluginManifest, guest.manifest())

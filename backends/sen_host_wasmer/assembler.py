@@ -39,6 +39,14 @@ def set_(local: int, value: bytes) -> bytes:
     return value + b"\x21" + encode_unsigned(local)
 
 
+def global_get(index: int) -> bytes:
+    return b"\x23" + encode_unsigned(index)
+
+
+def global_set(index: int, value: bytes) -> bytes:
+    return value + b"\x24" + encode_unsigned(index)
+
+
 def call(index: int, *arguments: bytes) -> bytes:
     return b"".join(arguments) + b"\x10" + encode_unsigned(index)
 
@@ -125,6 +133,10 @@ def i32_or(left: bytes, right: bytes) -> bytes:
 
 def i64_le_u(left: bytes, right: bytes) -> bytes:
     return left + right + b"\x58"
+
+
+def i64_lt_s(left: bytes, right: bytes) -> bytes:
+    return left + right + b"\x53"
 
 
 def i64_add(left: bytes, right: bytes) -> bytes:

@@ -1,9 +1,9 @@
 """The binding ``native``: the package ``wasmer``, in process.
 
-It has no fuel, no interrupt and no stack limit, and holds the interpreter's
-lock during a call. Its objects work only in the thread that made them; in any
-other they raise a ``PanicException``, which is a BaseException. They may be
-freed in any thread, except for the buffer of a memory: so none is kept.
+It has no interrupt, and holds the interpreter's lock during a call. Its objects
+work only in the thread that made them; in any other they raise a
+``PanicException``, which is a BaseException. They may be freed in any thread,
+except for the buffer of a memory: so none is kept.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sen_host.errors import (
     ModuleCompilation,
 )
 from sen_host.limits import Limits
+from sen_host.thread_stack import check_thread_stack
 from sen_host.wasm.reader import check_header
 from sen_host_wasmer.traps import first_line, parse_trap
 
@@ -71,10 +72,10 @@ class NativeBackend(Backend):
             self._compile(store, wasm)
             raise ModuleCompilation
 
-    def compile(self, wasm: bytes, limits: Limits) -> Module:  # noqa: ARG002 - it enforces none
+    def compile(self, wasm: bytes, limits: Limits) -> Module:
         check_header(wasm)
         # A store for each module: compiling many modules in one store leaks.
-        return NativeModule(self._wasmer, self._compile(self._store(), wasm))
+        return NativeModule(self._wasmer, self._compile(self._store(), wasm), limits.stack_bytes)
 
     def _compile(self, store: Any, wasm: bytes) -> Any:
         try:
@@ -88,32 +89,39 @@ class NativeBackend(Backend):
 
 
 class NativeModule(Module):
-    def __init__(self, wasmer: Any, module: Any) -> None:
+    def __init__(self, wasmer: Any, module: Any, stack_bytes: int) -> None:
         self._wasmer = wasmer
         self._module = module
+        self._stack_bytes = stack_bytes
 
     def instantiate(self) -> Instance:
-        return NativeInstance(_checked(self._wasmer.Instance, self._module))
+        return NativeInstance(_checked(self._wasmer.Instance, self._module), self._stack_bytes)
 
     def close(self) -> None:
         self._module = None
 
 
 class NativeInstance(Instance):
-    def __init__(self, instance: Any) -> None:
+    def __init__(self, instance: Any, stack_bytes: int) -> None:
         self._exports = instance.exports
+        self._stack_bytes = stack_bytes
         self._memory = _Memory(_checked(getattr, self._exports, "memory"))
         self._functions: dict[str, Callable[..., int | None]] = {}
+        self._globals: dict[str, Any] = {}
 
     def function(self, name: str, type: FuncType) -> Callable[..., int | None]:
         found = self._functions.get(name)
         if found is None:
-            try:
-                raw = getattr(self._exports, name)
-            except LookupError:
-                raise FunctionNotFound(name) from None
-            found = self._functions[name] = _callable(name, raw, type, self._memory)
+            found = self._functions[name] = _callable(
+                name, self._export(name), type, self._memory, self._stack_bytes
+            )
         return found
+
+    def _export(self, name: str) -> Any:
+        try:
+            return getattr(self._exports, name)
+        except LookupError:
+            raise FunctionNotFound(name) from None
 
     def memory_size(self) -> int:
         return self._memory.view().nbytes
@@ -124,8 +132,21 @@ class NativeInstance(Instance):
     def write(self, offset: int, data: bytes) -> None:
         self._memory.view()[offset : offset + len(data)] = data
 
+    def get_global(self, name: str) -> int:
+        return int(self._global(name).value)
+
+    def set_global(self, name: str, value: int) -> None:
+        self._global(name).value = value
+
+    def _global(self, name: str) -> Any:
+        found = self._globals.get(name)
+        if found is None:
+            found = self._globals[name] = self._export(name)
+        return found
+
     def close(self) -> None:
         self._functions.clear()
+        self._globals.clear()
         del self._exports, self._memory
 
 
@@ -147,7 +168,7 @@ class _Memory:
 
 
 def _callable(
-    name: str, raw: Callable[..., Any], type: FuncType, memory: _Memory
+    name: str, raw: Callable[..., Any], type: FuncType, memory: _Memory, stack_bytes: int
 ) -> Callable[..., int | None]:
     """``raw`` with results unsigned, errors ours, and arguments counted."""
     count = len(type.params)
@@ -156,6 +177,7 @@ def _callable(
     def call(*arguments: int) -> int | None:
         if len(arguments) != count:  # Wasmer ignores what is too much.
             raise TypeError(f"{name} takes {count} arguments, not {len(arguments)}")
+        check_thread_stack(stack_bytes)
         memory.may_have_grown = True
         try:
             result = raw(*arguments)

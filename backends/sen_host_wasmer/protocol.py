@@ -1,8 +1,8 @@
 """What the host and the shim in the guest say to each other.
 
-The host writes one request at a time to the guest's stdin: a head of 64 bytes,
-then the payload, if any. The guest answers on stdout with a head of 32 bytes,
-then data, if any. Integers are little-endian and unsigned.
+The host writes one request at a time to the guest's stdin: a head of 72 bytes,
+then the payload, if any. The guest answers on stdout with a head of 40 bytes,
+then data, if any. Integers are little-endian and unsigned, but for the i64.
 
     request                                reply
      0  u32  operation                      0  u32  status
@@ -10,13 +10,14 @@ then data, if any. Integers are little-endian and unsigned.
      8  u64  first argument                 8  u64  result of the function
     16  u64  second argument               16  u32  pointer to the payload
     24  u64  third argument                20  u32  length of the data that follow
-    32  u32  function that allocates       24       reserved
-    36  u32  function that frees
+    32  u32  function that allocates       24  i64  fuel left
+    36  u32  function that frees           32  i64  stack left
     40  u32  length of the payload
     44  u32  number of prefix arguments
     48  u32  longest result to send
     52  u32  1 if there is a payload
-    56       reserved
+    56  i64  fuel for each call
+    64  i64  stack for each call
 
 The guest greets with a READY reply. The operations:
 
@@ -30,7 +31,10 @@ The guest greets with a READY reply. The operations:
   says so: the engine's text for a trap does not tell which call trapped.
 
 Functions are numbered as :class:`sen_host_wasmer.shim.Shim` lists them. A trap
-ends the guest without a reply. End of file on stdin ends it as well.
+ends the guest. Where it is by ``unreachable``, which is also how exhausted fuel
+and stack end, a reply EXHAUSTED comes first; else there is none, and what was
+left is lost. A function of an EXCHANGE that returns with its fuel overdrawn ends
+in that way as well. End of file on stdin ends the guest too.
 """
 
 from __future__ import annotations
@@ -41,13 +45,13 @@ from typing import NamedTuple
 
 PAGE_BYTES = 65_536
 
-REQUEST = struct.Struct("<IIQQQIIIIII8x")
-_REPLY = struct.Struct("<IIQII8x")
+REQUEST = struct.Struct("<IIQQQIIIIIIqq")
+_REPLY = struct.Struct("<IIQIIqq")
 
 REQUEST_BYTES = REQUEST.size
 REPLY_BYTES = _REPLY.size
 
-assert (REQUEST_BYTES, REPLY_BYTES) == (64, 32)
+assert (REQUEST_BYTES, REPLY_BYTES) == (72, 40)
 
 
 class Operation(IntEnum):
@@ -62,7 +66,8 @@ class Status(IntEnum):
 
     READY: the guest runs. OK: done. REFUSED: out of bounds. NOT_CALLED: what
     the allocation returned does not fit the memory. WITHHELD: the message is
-    out of bounds or too long. DONE: payload and message were freed.
+    out of bounds or too long. DONE: payload and message were freed. EXHAUSTED:
+    the guest traps next.
     """
 
     READY = 0
@@ -71,6 +76,7 @@ class Status(IntEnum):
     NOT_CALLED = 3
     WITHHELD = 4
     DONE = 5
+    EXHAUSTED = 6
 
 
 class Reply(NamedTuple):
@@ -79,6 +85,8 @@ class Reply(NamedTuple):
     result: int
     pointer: int
     length: int
+    fuel: int
+    stack: int
 
 
 def request(
@@ -90,6 +98,8 @@ def request(
     dealloc: int = 0,
     payload: bytes | None = None,
     result_bytes: int = 0,
+    fuel: int = 0,
+    stack: int = 0,
 ) -> bytes:
     """A request with its payload. At most three arguments."""
     first, second, third = (*arguments, 0, 0, 0)[:3]
@@ -105,6 +115,8 @@ def request(
         len(arguments),
         result_bytes,
         payload is not None,
+        fuel,
+        stack,
     )
     return head if payload is None else head + payload
 

@@ -13,6 +13,8 @@ from typing import NoReturn
 from sen_host.backend import (
     ALLOC,
     DEALLOC,
+    FUEL,
+    STACK,
     Backend,
     Binding,
     CompositeInstance,
@@ -79,7 +81,7 @@ class SdkBackend(Backend):
             command.close()
         raise EngineFault("Wasmer accepted a module that was made invalid")
 
-    def compile(self, wasm: bytes, limits: Limits) -> Module:  # noqa: ARG002 - it enforces none
+    def compile(self, wasm: bytes, limits: Limits) -> Module:  # noqa: ARG002 - it has none of its own
         shim = attach(parse(wasm))
         command = self._load(shim.wasm)
         try:
@@ -135,21 +137,17 @@ class SdkInstance(CompositeInstance):
     """A guest that serves requests. A trap ends it."""
 
     def __init__(self, process: Process, shim: Shim) -> None:
-        """Wait until it runs, and call the start function.
-
-        Raises:
-            Trap: the start function trapped.
-        """
+        """Wait until it runs."""
         self._process = process
         self._numbers = shim.functions
         self._pages = 0
         self._marks = 0
         self._functions: dict[str, Callable[..., int | None]] = {}
+        # Set for the next call, and told after it.
+        self._globals: dict[str, int | None] = {FUEL: 0, STACK: 0}
         ready = self._take()
         if ready.status != Status.READY:
             raise EngineFault(f"the guest greeted with status {ready.status}")
-        if shim.start is not None:
-            self._ask(request(Operation.CALL, shim.start))
 
     def function(self, name: str, type: FuncType) -> Callable[..., int | None]:
         found = self._functions.get(name)
@@ -160,8 +158,17 @@ class SdkInstance(CompositeInstance):
             def call(*arguments: int) -> int | None:
                 if len(arguments) != count:
                     raise TypeError(f"{name} takes {count} arguments, not {len(arguments)}")
-                result = self._ask(request(Operation.CALL, number, arguments)).result
-                return None if mask is None else result & mask
+                asked = request(
+                    Operation.CALL,
+                    number,
+                    arguments,
+                    fuel=self._globals[FUEL] or 0,
+                    stack=self._globals[STACK] or 0,
+                )
+                self._forget_globals()
+                reply = self._ask(asked)
+                self._note_globals(reply)
+                return None if mask is None else reply.result & mask
 
             count = len(type.params)
             found = self._functions[name] = call
@@ -178,6 +185,12 @@ class SdkInstance(CompositeInstance):
     def write(self, offset: int, data: bytes) -> None:
         self._ask(request(Operation.WRITE, arguments=(offset,), payload=data))
 
+    def get_global(self, name: str) -> int | None:
+        return self._globals[name]
+
+    def set_global(self, name: str, value: int) -> None:
+        self._globals[name] = value
+
     def exchange(
         self,
         function: str,
@@ -185,11 +198,12 @@ class SdkInstance(CompositeInstance):
         payload: bytes | None,
         *,
         result_bytes: int,
-        fuel: int | None,
+        fuel: int,
+        stack: int,
         seconds: float | None,
     ) -> Exchanged:
-        if fuel is not None or seconds is not None:
-            raise NotImplementedError("the binding declares neither fuel nor wall_clock_seconds")
+        if seconds is not None:
+            raise NotImplementedError("the binding does not declare that it interrupts")
         if payload is not None and len(prefix) > 1:
             raise NotImplementedError("at most one argument stands in front of a payload")
         asked = request(
@@ -200,11 +214,14 @@ class SdkInstance(CompositeInstance):
             dealloc=self._number(DEALLOC),
             payload=payload,
             result_bytes=result_bytes,
+            fuel=fuel,
+            stack=stack,
         )
         self._drop_marks()
+        self._forget_globals()
         allocates = payload is not None
         try:
-            reply = self._note(self._process.ask(asked, REPLY_BYTES))
+            reply = self._reply(self._process.ask(asked, REPLY_BYTES))
             data = self._data(reply) if reply.status == Status.OK else None
         except EOFError:
             allocated = not allocates or self._process.rest_of_stderr() > self._marks
@@ -214,12 +231,13 @@ class SdkInstance(CompositeInstance):
         if reply.status == Status.NOT_CALLED:
             return Exchanged(reply.pointer, None, memory_bytes, None)
         free_trap = None
+        self._forget_globals()
         try:
-            self._take()
+            self._note_globals(self._take())
         except Trap as trap:
             trap.function = DEALLOC
             free_trap = trap
-        return Exchanged(reply.pointer, reply.result, memory_bytes, data, None, free_trap)
+        return Exchanged(reply.pointer, reply.result, memory_bytes, data, reply.fuel, free_trap)
 
     def close(self) -> None:
         self._functions.clear()
@@ -233,7 +251,7 @@ class SdkInstance(CompositeInstance):
 
     def _ask(self, asked: bytes) -> Reply:
         try:
-            reply = self._note(self._process.ask(asked, REPLY_BYTES))
+            reply = self._reply(self._process.ask(asked, REPLY_BYTES))
         except EOFError:
             self._fail()
         if reply.status == Status.REFUSED:
@@ -243,14 +261,24 @@ class SdkInstance(CompositeInstance):
     def _take(self) -> Reply:
         """A reply that comes without a request."""
         try:
-            return self._note(self._process.read(REPLY_BYTES))
+            return self._reply(self._process.read(REPLY_BYTES))
         except EOFError:
             self._fail()
 
-    def _note(self, head: bytes) -> Reply:
+    def _reply(self, head: bytes) -> Reply:
         reply = parse_reply(head)
+        if reply.status == Status.EXHAUSTED:
+            self._note_globals(reply)
+            raise EOFError
         self._pages = reply.pages
         return reply
+
+    def _note_globals(self, reply: Reply) -> None:
+        self._globals = {FUEL: reply.fuel, STACK: reply.stack}
+
+    def _forget_globals(self) -> None:
+        """A guest that traps takes them along, unless it tells them first."""
+        self._globals = {FUEL: None, STACK: None}
 
     def _data(self, reply: Reply) -> bytes:
         return self._process.read(reply.length) if reply.length else b""
@@ -269,6 +297,7 @@ class SdkInstance(CompositeInstance):
             if trap is None:
                 raise EngineFault("Wasmer failed", detail=first_line(error.text)) from error
             trap.function = function
+            trap.fuel_left, trap.stack_left = self._globals[FUEL], self._globals[STACK]
             raise trap from error
         raise EngineFault("the guest ended without a trap")
 

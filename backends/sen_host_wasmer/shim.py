@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sen_host.backend import FuncType
+from sen_host.backend import EXHAUSTED, FUEL, STACK, FuncType
 from sen_host.errors import ModuleCompilation
 from sen_host.wasm.extend import ImportedFunction, Indices, NewFunction, extend
 from sen_host.wasm.reader import Export, Limits, ParsedModule
@@ -31,6 +31,8 @@ from sen_host_wasmer.assembler import (
     drop,
     function,
     get,
+    global_get,
+    global_set,
     i32,
     i32_add,
     i32_and,
@@ -44,6 +46,7 @@ from sen_host_wasmer.assembler import (
     i64_add,
     i64_extend_i32_u,
     i64_le_u,
+    i64_lt_s,
     i64_shl,
     i64_shr_u,
     if_,
@@ -76,7 +79,6 @@ _IMPORTS = (
 )
 _FD_READ, _FD_WRITE = range(len(_IMPORTS))
 
-_START_TYPE = FuncType((), ())
 _MAX_PARAMS = 3
 _INTEGERS = frozenset({"i32", "i64"})
 
@@ -89,13 +91,10 @@ class Shim:
         wasm: the command's binary.
         functions: number by which the shim calls each exported function; only
             those that take and return integers.
-        start: number of the start function, or None. The shim does not call it
-            by itself.
     """
 
     wasm: bytes
     functions: Mapping[str, int]
-    start: int | None
 
 
 def attach(module: ParsedModule) -> Shim:
@@ -108,6 +107,7 @@ def attach(module: ParsedModule) -> Shim:
     memory = next((e.index for e in module.exports if (e.name, e.kind) == ("memory", "memory")), -1)
     if memory < 0:
         raise ModuleCompilation("the module exports no memory of the name 'memory'")
+    counters = {e.name: e.index for e in module.exports if e.kind == "global"}
     exported = [e for e in module.exports if e.kind == "function"]
     callees: list[tuple[int, FuncType]] = []
     numbers: dict[str, int] = {}
@@ -117,18 +117,11 @@ def attach(module: ParsedModule) -> Shim:
         if _is_callable(type):
             numbers[export.name] = len(callees)
             callees.append((export.index, type))
-    start = None
-    if module.start is not None:
-        type = module.type_of(Export("the start function", "function", module.start))
-        if type != _START_TYPE:
-            raise ModuleCompilation(f"the start function has the type {type}")
-        start = len(callees)
-        callees.append((module.start, _START_TYPE))
 
     def functions(indices: Indices) -> list[NewFunction]:
         shifted = [(index + indices.shift, type) for index, type in callees]
         guest, own = Memory(memory), Memory(indices.memories)
-        return _functions(indices.functions, guest, own, shifted)
+        return _functions(indices.functions, guest, own, counters, shifted)
 
     def exports(indices: Indices) -> list[Export]:
         main = indices.functions + _NAMES.index("serve")
@@ -139,14 +132,19 @@ def attach(module: ParsedModule) -> Shim:
         own = Export("memory", "memory", indices.memories)
         return [own, Export("_start", "function", main), *renamed]
 
+    def bodies(indices: Indices) -> dict[int, bytes]:
+        report = function((), call(indices.functions + _NAMES.index("report")))
+        return {export.index: report for export in exported if export.name == EXHAUSTED}
+
     wasm = extend(
         module,
         imports=_IMPORTS,
         memories=[Limits(_PAGES, _PAGES)],
         functions=functions,
         exports=exports,
+        bodies=bodies,
     )
-    return Shim(wasm, numbers, start)
+    return Shim(wasm, numbers)
 
 
 def _is_callable(type: FuncType) -> bool:
@@ -157,14 +155,21 @@ def _is_callable(type: FuncType) -> bool:
     )
 
 
-_NAMES = ("read", "write", "fits", "receive", "send", "reply", "call", "exchange", "serve")
+_NAMES = (
+    *("read", "write", "fits", "receive", "send", "reply", "report"),
+    *("call", "enter", "enter_within", "exchange", "serve"),
+)
 """The shim's functions, in the order of their indices."""
 
 
 def _functions(
-    first: int, guest: Memory, own: Memory, callees: list[tuple[int, FuncType]]
+    first: int,
+    guest: Memory,
+    own: Memory,
+    counters: Mapping[str, int],
+    callees: list[tuple[int, FuncType]],
 ) -> list[NewFunction]:
-    builder = _Builder(first, guest, own)
+    builder = _Builder(first, guest, own, counters)
     return [
         builder.read(),
         builder.write(),
@@ -172,7 +177,10 @@ def _functions(
         builder.receive(),
         builder.send(),
         builder.reply(),
+        builder.report(),
         builder.call(callees),
+        builder.enter(),
+        builder.enter_within(),
         builder.exchange(),
         builder.serve(),
     ]
@@ -199,9 +207,10 @@ def _copy(to: Memory, target: bytes, source: Memory, start: bytes, length: bytes
 class _Builder:
     """Builds the shim's functions. Locals are named at the head of each."""
 
-    def __init__(self, first: int, guest: Memory, own: Memory) -> None:
+    def __init__(self, first: int, guest: Memory, own: Memory, counters: Mapping[str, int]) -> None:
         self._guest = guest
         self._own = own
+        self._counters = counters
         self._index = {name: first + number for number, name in enumerate(_NAMES)}
 
     def _call(self, name: str, *arguments: bytes) -> bytes:
@@ -212,6 +221,12 @@ class _Builder:
 
     def _request_u64(self, offset: int) -> bytes:
         return self._own.load_i64(_REQUEST + offset)
+
+    def _counter(self, name: str) -> bytes:
+        return global_get(self._counters[name]) if name in self._counters else i64(0)
+
+    def _set_counter(self, name: str, value: bytes) -> bytes:
+        return global_set(self._counters[name], value) if name in self._counters else b""
 
     def _set_vector(self, address: bytes, length: bytes) -> bytes:
         return self._own.store_i32(_VECTOR, address) + self._own.store_i32(_VECTOR + 4, length)
@@ -321,6 +336,8 @@ class _Builder:
             self._own.store_i64(_REPLY + 8, get(result)),
             self._own.store_i32(_REPLY + 16, get(payload)),
             self._own.store_i32(_REPLY + 20, get(length)),
+            self._own.store_i64(_REPLY + 24, self._counter(FUEL)),
+            self._own.store_i64(_REPLY + 32, self._counter(STACK)),
             self._call("send", get(pointer), get(length)),
         )
         return _new("i32 i64 i32 i32 i32", "", body)
@@ -335,6 +352,10 @@ class _Builder:
         length: bytes = i32(0),
     ) -> bytes:
         return self._call("reply", i32(status), result, payload, pointer, length)
+
+    def report(self) -> NewFunction:
+        """Tell the host what is left, because the guest is about to trap."""
+        return _new("", "", function((), self._reply(Status.EXHAUSTED)))
 
     def call(self, callees: list[tuple[int, FuncType]]) -> NewFunction:
         """(number, three arguments) -> result: call a function of the plugin."""
@@ -355,6 +376,27 @@ class _Builder:
         body = function((), switch(get(number), cases, UNREACHABLE), UNREACHABLE)
         return _new("i32 i64 i64 i64", "i64", body)
 
+    def enter(self) -> NewFunction:
+        """As ``call``, with the fuel and the stack of the request."""
+        body = function(
+            (),
+            self._set_counter(FUEL, self._request_u64(56)),
+            self._set_counter(STACK, self._request_u64(64)),
+            self._call("call", *map(get, range(4))),
+        )
+        return _new("i32 i64 i64 i64", "i64", body)
+
+    def enter_within(self) -> NewFunction:
+        """As ``enter``; ends the guest if the function has overdrawn its fuel."""
+        result = 4
+        body = function(
+            ("i64",),
+            set_(result, self._call("enter", *map(get, range(4)))),
+            if_(i64_lt_s(self._counter(FUEL), i64(0)), self._call("report") + UNREACHABLE),
+            get(result),
+        )
+        return _new("i32 i64 i64 i64", "i64", body)
+
     def exchange(self) -> NewFunction:
         """(buffered): a whole exchange of messages, as ``sen_host.abi.exchange`` makes it."""
         buffered, payload, length, a, b, c, packed, pointer, size, inside = range(10)
@@ -370,9 +412,9 @@ class _Builder:
 
         def free(address: int, bytes: int) -> bytes:
             arguments = [i64_extend_i32_u(get(local)) for local in (address, bytes)]
-            return drop(self._call("call", self._request_u32(36), *arguments, i64(0)))
+            return drop(self._call("enter_within", self._request_u32(36), *arguments, i64(0)))
 
-        allocate = self._call("call", self._request_u32(32), wide_length, i64(0), i64(0))
+        allocate = self._call("enter_within", self._request_u32(32), wide_length, i64(0), i64(0))
         body = function(
             ("i32", "i32", "i64", "i64", "i64", "i64", "i32", "i32", "i32"),
             set_(length, self._request_u32(40)),
@@ -396,7 +438,7 @@ class _Builder:
                     set_(a, wide_payload) + set_(b, wide_length),
                 ),
             ),
-            set_(packed, self._call("call", self._request_u32(4), get(a), get(b), get(c))),
+            set_(packed, self._call("enter_within", self._request_u32(4), get(a), get(b), get(c))),
             set_(pointer, i32_wrap_i64(i64_shr_u(get(packed), i64(32)))),
             set_(size, i32_wrap_i64(get(packed))),
             set_(inside, fits(pointer, size)),
@@ -424,7 +466,7 @@ class _Builder:
         payload_length = self._request_u32(40)
         buffered = i32_sub(get(have), i32(REQUEST_BYTES))
         called = self._call(
-            "call",
+            "enter",
             self._request_u32(4),
             self._request_u64(8),
             self._request_u64(16),

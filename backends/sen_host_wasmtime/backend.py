@@ -6,16 +6,16 @@ import ctypes
 import re
 import weakref
 from collections.abc import Callable
-from ctypes import byref, c_uint64, c_void_p
+from ctypes import byref, c_void_p
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 from sen_host.backend import Backend, Binding, FuncType, Instance, Module, Trap
 from sen_host.errors import EngineFault, ModuleCompilation, TrapKind
 from sen_host.limits import Limits
+from sen_host.thread_stack import check_thread_stack
 from sen_host_wasmtime import capi
 from sen_host_wasmtime.engine import Engine, Settings, engine_for
-from sen_host_wasmtime.thread_stack import check_thread_stack
 
 INSTALL = "pip install 'sen-host[wasmtime]'"
 
@@ -40,7 +40,7 @@ _LONGEST_STRING = 2**31 - 1
 
 
 class WasmtimeBackend(Backend):
-    """Wasmtime in process. It enforces fuel, stack and wall clock by itself."""
+    """Wasmtime in process. Its own limits on stack, memory and tables stand behind the host's."""
 
     name = "wasmtime"
 
@@ -61,17 +61,13 @@ class WasmtimeBackend(Backend):
         return (_binding(f"Wasmtime {installed}", f"wasmtime {installed}", reason),)
 
     def validate(self, wasm: bytes) -> None:
-        engine = engine_for(Settings(Limits().stack_bytes, fuel=False, deadline=False))
+        engine = engine_for(Settings(Limits().stack_bytes, deadline=False))
         error = engine.api.wasmtime_module_validate(engine.pointer, wasm, len(wasm))
         if error:
             raise _invalid(engine.api.take_error(error))
 
     def compile(self, wasm: bytes, limits: Limits) -> WasmtimeModule:
-        settings = Settings(
-            limits.stack_bytes,
-            fuel=limits.fuel is not None,
-            deadline=limits.wall_clock_seconds is not None,
-        )
+        settings = Settings(limits.stack_bytes, deadline=limits.wall_clock_seconds is not None)
         engine = engine_for(settings)
         pointer = c_void_p()
         error = engine.api.wasmtime_module_new(engine.pointer, wasm, len(wasm), byref(pointer))
@@ -113,8 +109,6 @@ class WasmtimeInstance(Instance):
             -1 if limit is None else limit for limit in (limits.memory_bytes, limits.table_elements)
         )
         api.wasmtime_store_limiter(store, bytes_limit, elements_limit, 1, -1, -1)
-        if limits.fuel is not None:
-            self.set_fuel(limits.fuel)
         if limits.wall_clock_seconds is not None:
             self.set_deadline(limits.wall_clock_seconds)
         self._trap = c_void_p()
@@ -126,7 +120,9 @@ class WasmtimeInstance(Instance):
             _fail(api, self._trap, error)
         self._memory = self._export("memory", capi.EXTERN_MEMORY).of.memory
         self._memory_ref = byref(self._memory)
-        self._fuel = c_uint64()
+        self._globals: dict[str, Any] = {}
+        self._value = capi.Value(kind=capi.VALUE_KINDS["i64"])
+        self._value_ref = byref(self._value)
 
     def function(self, name: str, type: FuncType) -> Callable[..., int | None]:
         known = self._functions.get(name)
@@ -147,16 +143,17 @@ class WasmtimeInstance(Instance):
         base = self._api.wasmtime_memory_data(self._context, self._memory_ref)
         ctypes.memmove(base + offset, data, len(data))
 
-    def set_fuel(self, budget: int) -> None:
-        error = self._api.wasmtime_context_set_fuel(self._context, budget)
-        if error:
-            raise EngineFault("Wasmtime took no fuel", detail=self._api.take_error(error))
+    def get_global(self, name: str) -> int:
+        self._api.wasmtime_global_get(self._context, self._global(name), self._value_ref)
+        return self._value.of.i64  # type: ignore[no-any-return]
 
-    def fuel_left(self) -> int:
-        error = self._api.wasmtime_context_get_fuel(self._context, byref(self._fuel))
+    def set_global(self, name: str, value: int) -> None:
+        self._value.of.i64 = value
+        error = self._api.wasmtime_global_set(self._context, self._global(name), self._value_ref)
         if error:
-            raise EngineFault("Wasmtime told no fuel", detail=self._api.take_error(error))
-        return self._fuel.value
+            raise EngineFault(
+                f"Wasmtime did not set the global {name!r}", detail=self._api.take_error(error)
+            )
 
     def set_deadline(self, seconds: float) -> None:
         ticks = self._engine.ticks(seconds)
@@ -165,6 +162,13 @@ class WasmtimeInstance(Instance):
     def close(self) -> None:
         self._functions.clear()
         self._finalizer()
+
+    def _global(self, name: str) -> Any:
+        found = self._globals.get(name)
+        if found is None:
+            extern = self._export(name, capi.EXTERN_GLOBAL)
+            found = self._globals[name] = byref(extern.of.global_)
+        return found
 
     def _export(self, name: str, kind: int) -> capi.Extern:
         extern = capi.Extern()
@@ -222,7 +226,7 @@ def _binding(engine: str, package: str, reason: str | None) -> Binding:
         packages=(package,),
         reason=reason,
         remedy=INSTALL if reason else None,
-        enforces=frozenset({"fuel", "stack_bytes", "wall_clock_seconds"}),
+        interrupts=True,
     )
 
 

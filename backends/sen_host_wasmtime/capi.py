@@ -33,6 +33,7 @@ VALUE_KINDS = {"i32": 0, "i64": 1}
 """Kinds of the values that cross (``wasmtime_valkind_t``)."""
 
 EXTERN_FUNC = 0
+EXTERN_GLOBAL = 1
 EXTERN_MEMORY = 3
 
 
@@ -41,6 +42,7 @@ class _ValueUnion(ctypes.Union):
     _fields_ = (
         ("u32", c_uint32),
         ("u64", c_uint64),
+        ("i64", c_int64),
         ("padding", c_uint64 * 3),
     )
 
@@ -69,9 +71,21 @@ class Memory(ctypes.Structure):
     _fields_ = (("head", _MemoryHead), ("private2", c_uint32))
 
 
+class Global(ctypes.Structure):
+    """``wasmtime_global_t``"""
+
+    _fields_ = (("store_id", c_uint64), ("private", c_uint32 * 3))
+
+
 class _ExternUnion(ctypes.Union):
-    _fields_ = (("function", Function), ("memory", Memory), ("padding", c_uint64 * 3))
+    _fields_ = (
+        ("function", Function),
+        ("global_", Global),
+        ("memory", Memory),
+        ("padding", c_uint64 * 3),
+    )
     function: Function
+    global_: Global
     memory: Memory
 
 
@@ -120,8 +134,8 @@ _HOLDING: _Signatures = {
     "wasmtime_store_delete": (None, (_P,)),
     "wasmtime_store_context": (_P, (_P,)),
     "wasmtime_store_limiter": (None, (_P, c_int64, c_int64, c_int64, c_int64, c_int64)),
-    "wasmtime_context_set_fuel": (_P, (_P, c_uint64)),
-    "wasmtime_context_get_fuel": (_P, (_P, _P)),
+    "wasmtime_global_get": (None, (_P, _P, _P)),
+    "wasmtime_global_set": (_P, (_P, _P, _P)),
     "wasmtime_context_set_epoch_deadline": (None, (_P, c_uint64)),
     "wasmtime_instance_export_get": (c_bool, (_P, _P, ctypes.c_char_p, c_size_t, _P)),
     "wasmtime_memory_data": (_P, (_P, _P)),

@@ -19,7 +19,6 @@ class Settings(NamedTuple):
     """What an engine is configured by; modules compiled by one fit no other."""
 
     stack_bytes: int
-    fuel: bool
     deadline: bool
 
 
@@ -30,7 +29,6 @@ class Engine:
         self.api: CApi = load()
         config = self.api.wasm_config_new()
         chosen = {
-            "consume_fuel": settings.fuel,
             "epoch_interruption": settings.deadline,
             "parallel_compilation": parallel,
         }

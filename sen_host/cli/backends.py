@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from sen_host.backend import Binding
     from sen_host.engines import BackendInfo
 
-_ENGINE_LIMITS = ("fuel", "stack_bytes", "wall_clock_seconds")
-"""The limits that are the engine's task. The host sees to the others, on every engine."""
-
 
 @click.command(short_help="List the engines and whether they work here.")
 @call_options(settings=False)
@@ -49,7 +46,7 @@ def _as_json(backend: BackendInfo) -> dict[str, Any]:
                 "reason": binding.reason,
                 "remedy": binding.remedy,
                 "isolation": binding.isolation,
-                "enforces": sorted(binding.enforces),
+                "interrupts": binding.interrupts,
                 "any_thread": binding.any_thread,
             }
             for binding in backend.bindings
@@ -96,10 +93,7 @@ def _rows(binding: Binding) -> Iterator[tuple[Any, Any]]:
     if binding.available:
         where = "a worker process" if binding.isolation == "process" else "this process"
         yield "", f"runs in {where}"
-        lacking = [limit for limit in _ENGINE_LIMITS if limit not in binding.enforces]
-        if lacking:
-            yield "", f"cannot enforce {', '.join(lacking)}"
-        else:
-            yield "", "enforces every limit"
+        if not binding.interrupts:
+            yield "", "keeps no wall clock; in a worker process (--isolation process) it does"
         if not binding.any_thread:
             yield "", "a plugin stays in the thread that loaded it"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,9 +26,7 @@ def command(call: Call) -> int:
     with them, the exit code is the one that `sen-host run` would have.
     """
     config = call.config()
-    resolved: dict[str, Any] = dict.fromkeys(
-        ("backend", "binding", "engine", "limits", "unenforced", "problem", "remedy")
-    )
+    resolved: dict[str, Any] = dict.fromkeys(("backend", "binding", "engine", "problem", "remedy"))
     code = 0
     try:
         loader = call.loader(config)
@@ -43,8 +40,6 @@ def command(call: Call) -> int:
     else:
         resolved |= call.facts
         resolved["engine"] = loader.binding.engine
-        resolved["limits"] = asdict(loader.limits)
-        resolved["unenforced"] = sorted(loader.unenforced)
     if call.json:
         write_json(_as_json(config, resolved))
     else:
@@ -56,7 +51,7 @@ def _as_json(config: Config, resolved: dict[str, Any]) -> dict[str, Any]:
     return {
         "settings": {
             key: {
-                "value": config.value(key),
+                "value": _json_value(config.value(key)),
                 "origin": str(config.origins[key]),
                 "layer": config.origins[key].layer,
             }
@@ -69,6 +64,10 @@ def _as_json(config: Config, resolved: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _json_value(value: Any) -> Any:
+    return sorted(value) if isinstance(value, frozenset) else value
+
+
 def _report(config: Config, resolved: dict[str, Any]) -> Iterator[RenderableType]:
     from rich.table import Table
     from rich.text import Text
@@ -79,9 +78,8 @@ def _report(config: Config, resolved: dict[str, Any]) -> Iterator[RenderableType
     for key in SETTINGS:
         origin = config.origins[key]
         style = "dim" if origin.layer == "default" else ""
-        value, remark = _in_force(config, key, resolved)
-        where = Text(one_line(str(origin)) + remark, style=style)
-        table.add_row(Text(key, style="cyan"), value, where)
+        where = Text(one_line(str(origin)), style=style)
+        table.add_row(Text(key, style="cyan"), _shown(key, config.value(key)), where)
     yield table
     if resolved["problem"] is None:
         names = f"{resolved['backend']} ({resolved['binding']})"
@@ -102,14 +100,7 @@ def _report(config: Config, resolved: dict[str, Any]) -> Iterator[RenderableType
         yield Text.assemble("  ", one_line(files["user"].path), (missing, "dim"))
 
 
-def _in_force(config: Config, key: str, resolved: dict[str, Any]) -> tuple[str, str]:
-    """The value that plugins run with, and a remark where it is not the configured one."""
-    value, limit, remark = config.value(key), SETTINGS[key].limit, ""
+def _shown(key: str, value: Any) -> str:
     if key == "binding" and value is None:
-        return "auto (the preferred one)", ""
-    if limit is not None and resolved["limits"] is not None:
-        if limit in resolved["unenforced"]:
-            remark = f" (not enforced by {one_line(resolved['backend'])})"
-        elif value != resolved["limits"][limit]:
-            value, remark = resolved["limits"][limit], " (in place of fuel)"
-    return setting(SETTINGS[key].kind, value), remark
+        return "auto (the preferred one)"
+    return setting(SETTINGS[key].kind, value)

@@ -45,15 +45,13 @@ def command(call: Call, plugin: str, args: tuple[str, ...], raw: bool) -> int:
     loader = call.loader(call.config())
     with _interruptible(), loader.load(plugin) as loaded:
         names = dict(call.facts)
-        if call.verbose and loaded.unenforced:
-            note(f"{loaded.backend} cannot enforce {', '.join(sorted(loaded.unenforced))}")
         try:
             result = loaded.run(args, Effects().perform)
         finally:
             fuel = {"fuel_used": loaded.fuel_used, "fuel_left": loaded.fuel_left}
             call.facts |= fuel
-    if call.verbose:
-        note(f"fuel used {_shown(fuel['fuel_used'])}, left {_shown(fuel['fuel_left'])}")
+            if call.verbose or call.flags.get("limits.fuel") is not None:
+                note(_told(loaded.fuel_used, loaded.fuel_left))
     if call.json:
         write_json({**names, "result": to_wire(result), **fuel})
     elif isinstance(result, Error):
@@ -124,5 +122,7 @@ def _check_text(args: tuple[str, ...]) -> None:
             )
 
 
-def _shown(fuel: int | None) -> str:
-    return "unknown" if fuel is None else f"{fuel:,}"
+def _told(used: int | None, left: int | None) -> str:
+    if used is None:
+        return "fuel used: unknown, the engine lost it with the trap"
+    return f"fuel used: {used:,}" + ("" if left is None else f", left: {left:,}")

@@ -88,7 +88,7 @@ class Connection:
             "reason": binding.reason,
             "remedy": binding.remedy,
             "isolation": binding.isolation,
-            "enforces": sorted(binding.enforces),
+            "interrupts": binding.interrupts,
             "any_thread": binding.any_thread,
         }
         message = (frames.START, frames.PROTOCOL, target, fields)

@@ -4,8 +4,8 @@ Two pipes carry it, one each way. Every message is a frame: its length as four
 bytes, little endian, and one MessagePack array of that length.
 
     host to worker   [operation, argument, ...]
-    worker to host   [DONE, value] | [TRAP, kind, detail, function, fuel_left]
-                     | [FAULT, class, attributes]
+    worker to host   [DONE, value] | [FAULT, class, attributes]
+                     | [TRAP, kind, detail, function, fuel_left, stack_left]
 
 The rules:
 
@@ -31,7 +31,7 @@ import msgpack
 
 from sen_host.backend import Trap
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 
 # Operations, with their arguments and the value of their reply.
 START: Final = 0  # protocol, target, binding -> protocol
@@ -43,8 +43,8 @@ EXCHANGE: Final = 5  # instance, then as CompositeInstance.exchange -> six facts
 MEMORY_SIZE: Final = 6  # instance -> bytes
 READ: Final = 7  # instance, offset, length -> data
 WRITE: Final = 8  # instance, offset, data -> nil
-SET_FUEL: Final = 9  # instance, budget -> nil
-FUEL_LEFT: Final = 10  # instance -> fuel or nil
+SET_GLOBAL: Final = 9  # instance, name, value -> nil
+GET_GLOBAL: Final = 10  # instance, name -> value or nil
 SET_DEADLINE: Final = 11  # instance, seconds -> nil
 FREE: Final = 12  # instances -> nil
 END: Final = 13  # -> nil, then the worker exits
@@ -138,7 +138,7 @@ def decode_request(body: memoryview) -> tuple[Any, ...]:
 
 def encode_trap(trap: Trap) -> tuple[object, ...]:
     """What follows the tag in the reply for a trap."""
-    return trap.kind.value, clip(trap.detail), trap.function, trap.fuel_left
+    return trap.kind.value, clip(trap.detail), trap.function, trap.fuel_left, trap.stack_left
 
 
 def clip(text: str | None, length: int = 4096) -> str | None:

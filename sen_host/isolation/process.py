@@ -36,13 +36,11 @@ BACKSTOP_SECONDS = 1.0
 VALIDATION_SECONDS = 60.0
 """How long a worker may take to validate a module, which has no limits yet."""
 
-_WALL_CLOCK = "wall_clock_seconds"
-
 
 class ProcessBackend(Backend):
     """Runs another backend so that each compiled module has a worker process of its own.
 
-    It adds a wall-clock limit to what the other backend enforces: the worker
+    It can interrupt any guest, whether the other backend can or not: the worker
     is killed, and with it all instances of that module. Its ``binding`` is the
     other one's, with ``isolation`` "process".
 
@@ -70,7 +68,7 @@ class ProcessBackend(Backend):
             replace(
                 binding,
                 isolation="process",
-                enforces=binding.enforces | {_WALL_CLOCK},
+                interrupts=True,
                 any_thread=True,
             )
         )
@@ -84,7 +82,7 @@ class ProcessBackend(Backend):
             )
         self._target = target
         self._start_seconds = start_seconds
-        self.has_deadline = _WALL_CLOCK in binding.enforces
+        self.has_deadline = binding.interrupts
         """Whether the engine stops guests by itself; then the kill is only the backstop."""
         # A worker that has validated a module is kept for its compilation.
         self._spare: deque[Connection] = deque(maxlen=1)
@@ -222,6 +220,7 @@ class ProcessInstance(CompositeInstance):
         self._unused = unused
         self._has_deadline = has_deadline
         self._deadline: float | None = None
+        self._killed = False
         self._closed = False
 
     def exchange(
@@ -231,7 +230,8 @@ class ProcessInstance(CompositeInstance):
         payload: bytes | None,
         *,
         result_bytes: int,
-        fuel: int | None,
+        fuel: int,
+        stack: int,
         seconds: float | None,
     ) -> Exchanged:
         inner_seconds = seconds if self._has_deadline else None
@@ -245,6 +245,7 @@ class ProcessInstance(CompositeInstance):
                 payload,
                 result_bytes,
                 fuel,
+                stack,
                 inner_seconds,
             ),
             partial(
@@ -265,14 +266,18 @@ class ProcessInstance(CompositeInstance):
         seconds = None
         if self._deadline is not None:
             seconds = max(0.0, self._deadline - time.monotonic())
-        return _run_guest(
-            self._worker,
-            (frames.CALL, self._key, name, type.params, type.results, arguments),
-            partial(replies.result, types=type.results),
-            function=name,
-            seconds=seconds,
-            has_deadline=self._has_deadline,
-        )
+        try:
+            return _run_guest(
+                self._worker,
+                (frames.CALL, self._key, name, type.params, type.results, arguments),
+                partial(replies.result, types=type.results),
+                function=name,
+                seconds=seconds,
+                has_deadline=self._has_deadline,
+            )
+        except Trap as trap:
+            self._killed = isinstance(trap.__cause__, Overrun)
+            raise
 
     def memory_size(self) -> int:
         return self._worker.request((frames.MEMORY_SIZE, self._key), replies.memory_size)
@@ -287,11 +292,13 @@ class ProcessInstance(CompositeInstance):
     def write(self, offset: int, data: bytes) -> None:
         self._worker.request((frames.WRITE, self._key, offset, data), replies.nothing)
 
-    def set_fuel(self, budget: int) -> None:
-        self._worker.request((frames.SET_FUEL, self._key, budget), replies.nothing)
+    def get_global(self, name: str) -> int | None:
+        if self._killed:
+            return None
+        return self._worker.request((frames.GET_GLOBAL, self._key, name), replies.counter)
 
-    def fuel_left(self) -> int | None:
-        return self._worker.request((frames.FUEL_LEFT, self._key), replies.fuel)
+    def set_global(self, name: str, value: int) -> None:
+        self._worker.request((frames.SET_GLOBAL, self._key, name, value), replies.nothing)
 
     def set_deadline(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds

@@ -11,7 +11,7 @@ from typing import Any
 import msgpack
 
 from sen_host.abi import fits
-from sen_host.backend import Exchanged, Trap
+from sen_host.backend import COUNTER_MAX, Exchanged, Trap
 from sen_host.errors import TrapKind
 from sen_host.isolation.frames import Malformed
 
@@ -50,9 +50,9 @@ def trap(items: object) -> Trap:
     Raises:
         Malformed: the items are not those of a trap.
     """
-    if type(items) is not tuple or len(items) != 4:
-        raise Malformed("a trap without its four items")
-    kind, detail, function, fuel_left = items
+    if type(items) is not tuple or len(items) != 5:
+        raise Malformed("a trap without its five items")
+    kind, detail, function, fuel_left, stack_left = items
     for text in (detail, function):
         if text is not None and type(text) is not str:
             raise Malformed("a trap with a text that is none")
@@ -60,7 +60,13 @@ def trap(items: object) -> Trap:
         known = TrapKind(kind)
     except ValueError:
         raise Malformed("a trap of an unknown kind") from None
-    return Trap(known, detail, function=function, fuel_left=fuel(fuel_left))
+    return Trap(
+        known,
+        detail,
+        function=function,
+        fuel_left=counter(fuel_left),
+        stack_left=counter(stack_left),
+    )
 
 
 def nothing(value: object) -> None:
@@ -89,9 +95,11 @@ def result(value: object, types: tuple[str, ...]) -> int | None:
     return unsigned(value, _U32 if types[0] == "i32" else _U64)
 
 
-def fuel(value: object) -> int | None:
-    """Check an amount of fuel, or nil."""
-    return None if value is None else unsigned(value)
+def counter(value: object) -> int | None:
+    """Check the value of a global, a signed 64-bit integer, or nil."""
+    if value is None or (type(value) is int and -COUNTER_MAX - 1 <= value <= COUNTER_MAX):
+        return value
+    raise Malformed("a global that is not a signed 64-bit integer")
 
 
 def data(value: object, length: int) -> bytes:
@@ -113,12 +121,13 @@ def exchanged(value: object, payload_bytes: int | None, result_bytes: int) -> Ex
     pointer, packed, memory_bytes, message, fuel_left, free_trap = value
     unsigned(pointer, _U32)
     memory_size(memory_bytes)
-    fuel(fuel_left)
     wanted = None
     if packed is None:
+        nothing(fuel_left)
         if payload_bytes is None or fits(pointer, payload_bytes, memory_bytes):
             raise Malformed("an exchange that stopped without cause")
     else:
+        unsigned(fuel_left, COUNTER_MAX)
         start, length = unsigned(packed) >> 32, packed & _U32
         if fits(start, length, memory_bytes) and length <= result_bytes:
             wanted = length

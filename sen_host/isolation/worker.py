@@ -118,8 +118,8 @@ class Server:
             frames.MEMORY_SIZE: lambda key: self._instances[key].memory_size(),
             frames.READ: lambda key, offset, length: self._instances[key].read(offset, length),
             frames.WRITE: lambda key, offset, data: self._instances[key].write(offset, data),
-            frames.SET_FUEL: lambda key, budget: self._instances[key].set_fuel(budget),
-            frames.FUEL_LEFT: lambda key: self._instances[key].fuel_left(),
+            frames.SET_GLOBAL: lambda key, *item: self._instances[key].set_global(*item),
+            frames.GET_GLOBAL: lambda key, name: self._instances[key].get_global(name),
             frames.SET_DEADLINE: lambda key, seconds: self._instances[key].set_deadline(seconds),
             frames.FREE: self._free,
             frames.END: self._end,
@@ -137,7 +137,7 @@ class Server:
 
     def _start(self, protocol: int, target: str, fields: dict[str, Any]) -> int:
         if protocol == frames.PROTOCOL:
-            binding = Binding(**{**fields, "enforces": frozenset(fields["enforces"])})
+            binding = Binding(**fields)
             try:
                 backend = _load(target)
             except BaseException as error:
@@ -183,14 +183,21 @@ class Server:
         prefix: tuple[int, ...],
         payload: bytes | None,
         result_bytes: int,
-        fuel: int | None,
+        fuel: int,
+        stack: int,
         seconds: float | None,
     ) -> tuple[object, ...]:
         instance = self._instances[key]
         facts: Exchanged
         if isinstance(instance, CompositeInstance):
             facts = instance.exchange(
-                function, prefix, payload, result_bytes=result_bytes, fuel=fuel, seconds=seconds
+                function,
+                prefix,
+                payload,
+                result_bytes=result_bytes,
+                fuel=fuel,
+                stack=stack,
+                seconds=seconds,
             )
         else:
             from sen_host.abi import exchange
@@ -202,6 +209,7 @@ class Server:
                 payload,
                 result_bytes=result_bytes,
                 fuel=fuel,
+                stack=stack,
                 seconds=seconds,
             )
         if facts.free_trap is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sen_host.backend import FuncType
@@ -62,6 +62,7 @@ def extend(
     memories: Sequence[MemoryLimits] = (),
     functions: Callable[[Indices], Sequence[NewFunction]],
     exports: Callable[[Indices], Sequence[Export]],
+    bodies: Callable[[Indices], Mapping[int, bytes]] = lambda _: {},
 ) -> bytes:
     """The module with additions; new imports come first, all else is appended.
 
@@ -70,6 +71,8 @@ def extend(
 
     Args:
         functions, exports: given the indices of the extended module.
+        bodies: new bodies of functions that the module defines, by their index
+            in the original.
 
     Raises:
         ModuleCompilation: the code is malformed, or names a function, type or
@@ -89,8 +92,14 @@ def extend(
         for item in imports
     ]
     type_indices = [encode_unsigned(types.index(item.type)) for item in new_functions]
-    bodies = [shift.body(start, end) for start, end in module.function_bodies]
-    bodies += [item.body for item in new_functions]
+    replaced = bodies(indices)
+    all_bodies = [
+        replaced.get(index) or shift.body(start, end)
+        for index, (start, end) in enumerate(
+            module.function_bodies, len(module.imported("function"))
+        )
+    ]
+    all_bodies += [item.body for item in new_functions]
 
     def old(id: SectionId, count: int, extra: Iterable[bytes], *, first: bool = False) -> bytes:
         """A vector section of the original with more items."""
@@ -112,7 +121,7 @@ def extend(
             _vector(SectionId.EXPORT, map(_export, exports(indices))),
             _vector(SectionId.ELEMENT, shift.elements()),
             _verbatim(module, SectionId.DATA_COUNT),
-            _vector(SectionId.CODE, (encode_unsigned(len(body)) + body for body in bodies)),
+            _vector(SectionId.CODE, (encode_unsigned(len(body)) + body for body in all_bodies)),
             _verbatim(module, SectionId.DATA),
         )
     )

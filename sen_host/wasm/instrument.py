@@ -14,20 +14,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sen_host.backend import FuncType
+from sen_host.backend import EXHAUSTED, FUEL, RESERVED, STACK, START, FuncType
 from sen_host.errors import ModuleCompilation
 from sen_host.wasm.leb128 import decode_unsigned, encode_unsigned
 from sen_host.wasm.memory_limit import limit_memory
 from sen_host.wasm.metering import THUNK_BYTES, Indices, Meter
-from sen_host.wasm.reader import MAX_BODY_BYTES, MAX_ITEMS, ParsedModule, SectionId, parse
-
-RESERVED = "sen-host:"
-"""No export of a plugin may have a name that begins like this."""
-
-FUEL = RESERVED + "fuel"
-STACK = RESERVED + "stack"
-EXHAUSTED = RESERVED + "exhausted"
-START = RESERVED + "start"
+from sen_host.wasm.reader import MAX_BODY_BYTES, MAX_ITEMS, ParsedModule, SectionId
+from sen_host.wasm.table_limit import limit_tables
 
 _NOTHING = FuncType((), ())
 _FUNCTION, _GLOBAL = b"\0", b"\x03"
@@ -54,16 +47,21 @@ class Instrumented:
     has_start: bool
 
 
-def instrument(module: ParsedModule, *, memory_bytes: int | None = None) -> Instrumented:
+def instrument(
+    module: ParsedModule, *, memory_bytes: int | None = None, table_elements: int | None = None
+) -> Instrumented:
     """Rewrite a module; it must have been validated.
 
     Args:
-        memory_bytes: limit to write into its memory, or None.
+        memory_bytes: limit to write into its memories, or None. Imported ones
+            are not touched: who provides one limits it.
+        table_elements: limit for its tables together, or None.
 
     Raises:
         ModuleCompilation: it exports a reserved name; or with what is added it
             would have more items or locals, or larger functions, than engines take.
-        MemoryLimitExceeded: its memory starts with more than the limit.
+        MemoryLimitExceeded: a memory starts with more than the limit.
+        TableLimitExceeded: the tables start with more than the limit.
     """
     for export in module.exports:
         if export.name.startswith(RESERVED):
@@ -71,14 +69,18 @@ def instrument(module: ParsedModule, *, memory_bytes: int | None = None) -> Inst
                 f"the module exports {export.name[:80]!r}; names that begin with"
                 f" {RESERVED!r} are reserved"
             )
+    replaced = {}
     if memory_bytes is not None:
-        module = parse(limit_memory(module, memory_bytes))
-    return _Instrumenter(module).run()
+        replaced[SectionId.MEMORY] = limit_memory(module, memory_bytes)
+    if table_elements is not None:
+        replaced[SectionId.TABLE] = limit_tables(module, table_elements)
+    return _Instrumenter(module, replaced).run()
 
 
 class _Instrumenter:
-    def __init__(self, module: ParsedModule) -> None:
+    def __init__(self, module: ParsedModule, replaced: dict[SectionId, bytes]) -> None:
         self.module = module
+        self.replaced = replaced
         imported = [item.type for item in module.imported("function")]
         self.imported = len(imported)
         self.globals = len(module.imported("global")) + len(module.globals)
@@ -171,6 +173,8 @@ class _Instrumenter:
                 add(id, code)
             elif id == SectionId.START:
                 continue
+            elif SectionId(id) in self.replaced:
+                add(id, self.replaced[SectionId(id)])
             elif SectionId(id) in extended:
                 count, items = decode_unsigned(data, section.content)
                 more = extended[SectionId(id)]

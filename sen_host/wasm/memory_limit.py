@@ -5,16 +5,14 @@ from __future__ import annotations
 from sen_host.errors import MemoryLimitExceeded
 from sen_host.limits import PAGE_BYTES
 from sen_host.wasm.leb128 import encode_unsigned
-from sen_host.wasm.reader import ParsedModule, SectionId
+from sen_host.wasm.reader import ParsedModule
 
 
 def limit_memory(module: ParsedModule, limit_bytes: int) -> bytes:
-    """The module's bytes with the maximum of each of its own memories lowered to the limit.
+    """The memory section's content, with the maximum of each memory lowered to the limit.
 
-    A maximum that is not above the limit stays, and so does every byte outside
-    the memory section. Imported memories are not touched: who provides one
-    limits it. The module must be valid, since the rewriting would mend a maximum
-    above 4 GiB.
+    A maximum that is not above the limit stays. The module must be valid, since
+    the rewriting would mend a maximum above 4 GiB.
 
     Args:
         limit_bytes: rounded down to whole pages of 64 KiB.
@@ -23,9 +21,6 @@ def limit_memory(module: ParsedModule, limit_bytes: int) -> bytes:
         MemoryLimitExceeded: a memory starts with more than the limit.
     """
     limit_pages = limit_bytes // PAGE_BYTES
-    section = module.section(SectionId.MEMORY)
-    if section is None:
-        return module.data
     content = encode_unsigned(len(module.memories))
     for memory in module.memories:
         minimum, maximum = memory.limits
@@ -35,4 +30,4 @@ def limit_memory(module: ParsedModule, limit_bytes: int) -> bytes:
             )
         pages = limit_pages if maximum is None else min(maximum, limit_pages)
         content += b"\x01" + encode_unsigned(minimum) + encode_unsigned(pages)
-    return module.with_section(section, content)
+    return content

@@ -1,8 +1,8 @@
-"""Every operator of WebAssembly 2.0: encoding, immediates, types (section 5.4).
+"""Every operator of WebAssembly 2.0: encoding, immediates, types (section 5.4), and its cost.
 
-This table is the single source for whoever reads code. An operator is keyed by
-its code: the opcode byte, or ``prefix << 16 | sub-opcode`` for those behind
-the prefixes 0xfc and 0xfd.
+This table is the single source for whoever reads code, meters it or writes
+about it. An operator is keyed by its code: the opcode byte, or ``prefix << 16 |
+sub-opcode`` for those behind the prefixes 0xfc and 0xfd.
 
 Stack types are written as in the specification, with ``t`` for a type that
 depends on the context and ``...`` where the operator's immediates decide.
@@ -10,6 +10,7 @@ depends on the context and ``...`` where the operator's immediates decide.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
@@ -57,6 +58,10 @@ class Operator(NamedTuple):
         code: opcode, or prefix << 16 | sub-opcode.
         proposal: the proposal that brought it; "mvp" for version 1.
         params, results: stack types, the top last.
+        cost: fuel, 0 or 1, as in Wasmtime.
+        unit: "byte", "element" or "page" if it costs one more for each of what
+            the count on top of the stack says; "" if it does not.
+        traps: whether it may trap by itself.
     """
 
     code: int
@@ -65,6 +70,9 @@ class Operator(NamedTuple):
     proposal: str
     params: tuple[str, ...]
     results: tuple[str, ...]
+    cost: int
+    unit: str
+    traps: bool
 
 
 I = Immediate  # noqa: E741 - a table is read by its columns
@@ -74,7 +82,38 @@ def _operator(
     code: int, name: str, stack: str, immediate: Immediate = I.NONE, proposal: str = "mvp"
 ) -> Operator:
     params, _, results = stack.partition("->")
-    return Operator(code, name, immediate, proposal, tuple(params.split()), tuple(results.split()))
+    return Operator(
+        code,
+        name,
+        immediate,
+        proposal,
+        tuple(params.split()),
+        tuple(results.split()),
+        cost=int(name not in _FREE),
+        unit=_UNITS.get(name, ""),
+        traps=_may_trap(name, immediate),
+    )
+
+
+_FREE = frozenset("nop drop block loop unreachable return else end".split())
+_UNITS = {
+    "memory.grow": "page",
+    **dict.fromkeys(("memory.init", "memory.copy", "memory.fill"), "byte"),
+    **dict.fromkeys(("table.init", "table.copy", "table.fill", "table.grow"), "element"),
+}
+_TRAPPING = frozenset(
+    "unreachable call_indirect table.get table.set"
+    " memory.init memory.copy memory.fill table.init table.copy table.fill".split()
+)
+_TRAPPING_ARITHMETIC = re.compile(r"i(32|64)\.(div|rem|trunc_f)")
+
+
+def _may_trap(name: str, immediate: Immediate) -> bool:
+    return (
+        name in _TRAPPING
+        or immediate in (Immediate.ACCESS, Immediate.ACCESS_LANE)
+        or _TRAPPING_ARITHMETIC.match(name) is not None
+    )
 
 
 def _control() -> Iterator[Operator]:

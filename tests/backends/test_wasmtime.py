@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 import weakref
-from functools import cmp_to_key
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,11 @@ from wasmtime import _bindings as official
 
 from sen_host import Limits, PluginLoader
 from sen_host.config import Config
-from sen_host.errors import FunctionCall, TrapKind, WallClockExceeded, WrongThread
+from sen_host.errors import FunctionCall, WallClockExceeded
 from sen_host.messages import Success
 from sen_host_wasmtime import capi
-from sen_host_wasmtime.thread_stack import AMPLE_BYTES
 from tests.wat import TRAP_SUPPORT, Wat
 
-MIB = 1 << 20
 RECURSING = Wat(execute="(call $recurse) unreachable", extra=TRAP_SUPPORT).wasm()
 
 
@@ -49,68 +46,6 @@ def test_layouts_are_those_of_the_installed_release(
     assert ctypes.alignment(ours) == ctypes.alignment(theirs)
     for (name, *_), (other, *_) in zip(ours._fields_, theirs._fields_, strict=True):
         assert getattr(ours, name).offset == getattr(theirs, other).offset
-
-
-def in_thread_of(stack_bytes: int, work: object) -> object:
-    """What ``work`` returned or raised in a thread with a stack of that size."""
-    outcome: list[object] = []
-
-    def run() -> None:
-        try:
-            outcome.append(work())  # type: ignore[operator]
-        except BaseException as error:
-            outcome.append(error)
-
-    before = threading.stack_size(stack_bytes)
-    try:
-        thread = threading.Thread(target=run)
-        thread.start()
-    finally:
-        threading.stack_size(before)
-    thread.join()
-    return outcome[0]
-
-
-def test_an_overflow_never_reaches_the_end_of_a_small_stack() -> None:
-    """At every depth of native frames: a trap or an error, never a crash of this process."""
-    with loader().load(RECURSING) as plugin:
-
-        def at_depth(depth: int) -> object:
-            outcome: list[object] = []
-
-            def descend(left: int) -> int:
-                if left:
-                    sorted([1, 2], key=cmp_to_key(lambda a, b: descend(left - 1)))
-                    return 0
-                try:
-                    plugin.execute([])
-                except (FunctionCall, WrongThread) as error:
-                    outcome.append(error)
-                return 0
-
-            descend(depth)
-            return outcome[0]
-
-        for size in (MIB, MIB + 192 * 1024, 2 * MIB, 3 * MIB):
-            for depth in (0, 20, 40):
-                result = in_thread_of(size, lambda depth=depth: at_depth(depth))
-                assert isinstance(result, (FunctionCall, WrongThread)), result
-        roomy = in_thread_of(2 * MIB, lambda: at_depth(0))
-        assert isinstance(roomy, FunctionCall)
-        assert roomy.trap is TrapKind.STACK_OVERFLOW
-
-
-def test_the_hint_for_a_small_stack_is_right() -> None:
-    with loader().load(RECURSING) as plugin:
-
-        def call() -> object:
-            return plugin.execute([])
-
-        small = in_thread_of(256 * 1024, call)
-        assert isinstance(small, WrongThread)
-        assert small.hint is not None
-        assert f"threading.stack_size({MIB + AMPLE_BYTES})" in small.hint
-        assert isinstance(in_thread_of(MIB + AMPLE_BYTES, call), FunctionCall)
 
 
 def test_the_clock_tells_time_in_a_busy_interpreter() -> None:

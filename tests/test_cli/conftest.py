@@ -62,7 +62,7 @@ def cli() -> Cli:
 
 
 class Lax(Backend):
-    """A backend that enforces no limit, for commands that run no plugin."""
+    """A backend without a clock, for commands that run no plugin."""
 
     name = "lax"
 
@@ -77,24 +77,10 @@ class Lax(Backend):
         raise NotImplementedError
 
 
-class Timed(Lax):
-    """The same with a clock."""
-
-    name = "timed"
-
-    @classmethod
-    def bindings(cls) -> tuple[Binding, ...]:
-        enforces = frozenset({"wall_clock_seconds"})
-        return (Binding(name="only", engine="Timed 1", enforces=enforces),)
-
-
 @pytest.fixture
 def lax_backends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The only backends that are installed: ``lax`` and ``timed``."""
-    found = [
-        EntryPoint(backend.name, f"{__name__}:{backend.__name__}", "sen_host.backends")
-        for backend in (Lax, Timed)
-    ]
+    """The only backend that is installed: ``lax``."""
+    found = [EntryPoint(Lax.name, f"{__name__}:{Lax.__name__}", "sen_host.backends")]
     monkeypatch.setattr("sen_host.engines.entry_points", lambda **_: found)
 
 

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 import wasmtime
 
-from sen_host.wasm.instrument import FUEL, STACK, START, Instrumented, instrument
+from sen_host.backend import FUEL, STACK, START
+from sen_host.wasm.instrument import Instrumented, instrument
 from sen_host.wasm.reader import parse
 from tests.wasm.support import LATER_FEATURES, is_valid, wat
 

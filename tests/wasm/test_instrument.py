@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sen_host.backend import EXHAUSTED, FUEL, RESERVED, STACK, START
 from sen_host.errors import ModuleCompilation
-from sen_host.wasm.instrument import EXHAUSTED, FUEL, RESERVED, STACK, START, instrument
+from sen_host.wasm.instrument import instrument
 from sen_host.wasm.leb128 import encode_unsigned
 from sen_host.wasm.reader import parse
 from tests.wasm.metered import (

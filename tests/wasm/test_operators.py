@@ -200,3 +200,48 @@ def test_a_sub_opcode_cannot_reach_into_its_prefix() -> None:
     code = b"\xfc\x8a\x80\x04\x00\x00"
     with pytest.raises(ModuleCompilation, match="unknown operator 0xfc 0x1000a"):
         list(instructions(code, 0, len(code)))
+
+
+def test_what_costs_nothing_and_what_costs_by_the_unit() -> None:
+    free = {operator.name for operator in OPERATORS.values() if operator.cost == 0}
+    assert free == set("nop drop block loop unreachable return else end".split())
+    units = {operator.name: operator.unit for operator in OPERATORS.values() if operator.unit}
+    assert units == {
+        "memory.grow": "page",
+        "memory.init": "byte",
+        "memory.copy": "byte",
+        "memory.fill": "byte",
+        "table.grow": "element",
+        "table.init": "element",
+        "table.copy": "element",
+        "table.fill": "element",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "traps"),
+    [
+        ("unreachable", True),
+        ("i32.div_s", True),
+        ("i64.rem_u", True),
+        ("i32.trunc_f64_u", True),
+        ("i32.trunc_sat_f64_u", False),
+        ("f32.div", False),
+        ("f64.trunc", False),
+        ("i64.load8_s", True),
+        ("f32.store", True),
+        ("v128.load8_lane", True),
+        ("v128.load64_zero", True),
+        ("memory.copy", True),
+        ("memory.grow", False),
+        ("table.get", True),
+        ("table.grow", False),
+        ("data.drop", False),
+        ("call_indirect", True),
+        ("call", False),
+        ("i32.add", False),
+    ],
+)
+def test_what_may_trap_by_itself(name: str, traps: bool) -> None:
+    (operator,) = [operator for operator in OPERATORS.values() if operator.name == name]
+    assert operator.traps is traps

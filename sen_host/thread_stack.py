@@ -1,7 +1,8 @@
-"""How much native stack the calling thread has left.
+"""How much native stack the calling thread has left, for engines that run on it.
 
-Wasmtime counts ``max_wasm_stack`` from where a call starts. If the thread's
-own stack ends earlier, an overflow is a segmentation fault, not a trap.
+If the thread's own stack ends before the limit that the host gave the guest, the
+guest overflows earlier than on another engine; on Wasmtime, which trusts its own
+figure, that is a segmentation fault.
 """
 
 from __future__ import annotations
