@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sen_host.config import Config
     from sen_host.engines import BackendInfo, backends, open_backend
     from sen_host.errors import SenHostError, TrapKind
-    from sen_host.limits import Limits
+    from sen_host.limits import FUEL_SCHEDULE, Limits
     from sen_host.loader import PluginLoader
     from sen_host.messages import API_VERSION
     from sen_host.plugin import Plugin
@@ -25,6 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "API_VERSION",
+    "FUEL_SCHEDULE",
     "BackendInfo",
     "Config",
     "Limits",
@@ -41,6 +42,7 @@ __all__ = [
 
 _HOMES = {
     "API_VERSION": "messages",
+    "FUEL_SCHEDULE": "limits",
     "BackendInfo": "engines",
     "Config": "config",
     "Limits": "limits",

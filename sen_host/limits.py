@@ -10,6 +10,9 @@ from sen_host.errors import InvalidLimit
 PAGE_BYTES = 65_536
 """The size of a page of linear memory (WebAssembly 2.0, section 4.2.8)."""
 
+FUEL_SCHEDULE = 1
+"""The schedule by which fuel is counted, see docs/fuel.md. Its figures never change."""
+
 MIB = 1 << 20
 
 _RANGES: dict[str, tuple[int, int]] = {

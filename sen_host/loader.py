@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Collection
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ class PluginLoader:
         isolation: "none", "process" or "auto".
         limits: all limits. ``wall_clock_seconds`` needs a backend that can
             interrupt a guest; a worker process always can be.
+        accept: names of exceptions of the accepted profile (docs/profile.md) that a
+            plugin may use as well; the backend must be named.
         config: a configuration to use instead of the one that is found.
 
     Raises:
@@ -58,6 +61,7 @@ class PluginLoader:
         binding: str | None = None,
         isolation: IsolationChoice | None = None,
         limits: Limits | None = None,
+        accept: Collection[str] | None = None,
         config: Config | None = None,
     ) -> None:
         if config is None:
@@ -66,8 +70,14 @@ class PluginLoader:
             config = Config.load()
         named = backend if isinstance(backend, str) else None
         config = config.with_arguments(
-            backend=named, binding=binding, isolation=isolation, limits=limits
+            backend=named,
+            binding=binding,
+            isolation=isolation,
+            limits=limits,
+            accept=accept,
         )
+        if backend is None or named:
+            config.check_accept()
         self.config = config
         try:
             self._backend = open_backend(
@@ -129,7 +139,7 @@ class PluginLoader:
             )
         started = perf_counter()
         parsed = parse(data)
-        check_profile(parsed)
+        check_profile(parsed, self.config.accept)
         self._backend.validate(data)
         validated = perf_counter()
         check_plugin(parsed)

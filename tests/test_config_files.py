@@ -55,6 +55,14 @@ def refused(directory: Path, text: str | bytes, name: str = "sen-host.toml") -> 
         ('backend = ""', 1, "backend is ''", None),
         ("backend = true", 1, "backend is true; it must be a name", None),
         ("isolation = false", 1, "isolation is false", "allowed: auto, none, process"),
+        ('accept = "simd"', 1, "accept is 'simd'; it must be a list of names",
+         "allowed: simd, externref-elements"),
+        ("accept = [1]", 1, "accept is [1]; it must be a list of names", "allowed: simd"),
+        ("accept = true", 1, "accept is true; it must be a list of names", "allowed: simd"),
+        ('# a\naccept = ["simd", "smid"]', 2, "accept has 'smid', which is no exception",
+         "did you mean 'simd'?"),
+        ('accept = ["none"]', 1, "accept has 'none', which is no exception", "allowed: simd"),
+        ('[limits]\naccept = ["simd"]', 2, "unknown key 'accept'", "allowed: fuel"),
         ('isolation = "thread"', 1, "isolation is 'thread'", "allowed: auto, none, process"),
     ],
 )  # fmt: skip
@@ -105,6 +113,7 @@ def test_limits_of_the_wrong_type_or_range_are_refused(
         ('memory_bytes = "1 GiB"', 1 << 30),
         ("memory_bytes = 65_536", 65536),
         ("wall_clock_seconds = 2.5", 2.5),
+        ('table_elements = "none"', None),
     ],
 )
 def test_limits_that_are_accepted(tmp_path: Path, text: str, value: object) -> None:

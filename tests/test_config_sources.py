@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sen_host.config import SETTINGS, Config
 from sen_host.errors import ConfigError, InvalidLimit, UnknownBackend
 from sen_host.limits import Limits
+from sen_host.wasm.exceptions import FEATURES
 
 MIB = 1 << 20
 
@@ -54,7 +55,6 @@ def test_defaults_are_the_limits_defaults_and_look_at_nothing() -> None:
     config = Config.defaults()
     assert (config.backend, config.binding, config.isolation) == ("auto", None, "auto")
     assert config.limits == Limits()
-    assert config.explicit_limits == frozenset()
     assert {str(origin) for origin in config.origins.values()} == {"default"}
     assert set(config.origins) == set(SETTINGS)
 
@@ -88,12 +88,14 @@ def test_each_source_beats_the_one_before(project: Path, user_file: Path) -> Non
 
 
 def test_sources_are_merged_key_by_key(project: Path) -> None:
-    (project / "sen-host.toml").write_text('backend = "wasmer"\n[limits]\nstack_bytes = 65536\n')
+    (project / "sen-host.toml").write_text('backend = "wasmer"\n[limits]\nstack_bytes = 131072\n')
     (project / "pyproject.toml").write_text('[tool.sen-host.limits]\nmemory_bytes = "2 MiB"\n')
     config = load(project, limits__fuel="7")
     assert config.backend == "wasmer"
-    assert config.limits == Limits(fuel=7, memory_bytes=2 * MIB, stack_bytes=65536)
-    assert config.explicit_limits == {"fuel", "memory_bytes", "stack_bytes"}
+    assert config.limits == Limits(fuel=7, memory_bytes=2 * MIB, stack_bytes=131072)
+    set_by_somebody = {key for key, origin in config.origins.items() if origin.layer != "default"}
+    limits = {"limits.fuel", "limits.memory_bytes", "limits.stack_bytes"}
+    assert set_by_somebody == limits | {"backend"}
 
 
 def test_a_project_cannot_loosen_what_the_user_set(project: Path, user_file: Path) -> None:
@@ -178,7 +180,8 @@ def test_the_files_looked_at_are_listed(project: Path, user_file: Path) -> None:
 
 @pytest.mark.parametrize("key", SETTINGS)
 def test_every_setting_has_a_variable_and_an_option(project: Path, key: str) -> None:
-    text = {"backend": "x", "binding": "x", "isolation": "process"}.get(key, "70000")
+    words = {"backend": "x", "binding": "x", "isolation": "process", "accept": "simd"}
+    text = words.get(key, "200000" if key == "limits.stack_bytes" else "70000")
     setting = SETTINGS[key]
     environ = {"SEN_HOST_CONFIG": "none", setting.variable: text}
     by_variable = Config.load(directory=project, environ=environ)
@@ -220,7 +223,12 @@ def test_an_unknown_variable_is_told_with_the_nearest_one(project: Path) -> None
         ("limits.wall_clock_seconds", "2", 2),
         ("limits.wall_clock_seconds", "0.25", 0.25),
         ("limits.wall_clock_seconds", "none", None),
+        ("limits.table_elements", "none", None),
         ("binding", "auto", None),
+        ("accept", "simd", {"simd"}),
+        ("accept", " simd , dead-br-table ", {"simd", "dead-br-table"}),
+        ("accept", "simd,simd", {"simd"}),
+        ("accept", "none", frozenset()),
     ],
 )
 def test_texts_that_are_understood(project: Path, key: str, text: str, value: object) -> None:
@@ -296,13 +304,77 @@ def test_a_stronger_backend_forgets_the_binding_of_a_weaker_one(project: Path) -
     assert load(project, backend="wasmtime", binding="c-api").binding == "c-api"
 
 
+# --- exceptions of the profile --------------------------------------------------
+
+
+def test_the_strongest_list_of_exceptions_wins(project: Path) -> None:
+    (project / "sen-host.toml").write_text('backend = "wasmtime"\naccept = ["simd"]\n')
+    config = load(project)
+    assert config.accept == {"simd"}
+    assert str(config.origins["accept"]) == "sen-host.toml:2"
+    config = load(project, accept="dead-br-table")
+    assert config.accept == {"dead-br-table"}
+    assert str(config.origins["accept"]) == "--accept"
+    assert load(project, accept="none").accept == frozenset()
+    environ = {"SEN_HOST_CONFIG": "none", "SEN_HOST_ACCEPT": "global-elements,simd"}
+    config = load(project, environ=environ)
+    assert config.accept == {"global-elements", "simd"}
+    assert config.with_arguments(accept=[]).accept == frozenset()
+    config = config.with_arguments(accept={"externref-elements"})
+    assert config.accept == {"externref-elements"}
+    assert str(config.origins["accept"]) == "keyword argument"
+    config.check_accept()
+
+
+def test_exceptions_belong_to_the_backend_that_a_source_names(project: Path) -> None:
+    (project / "sen-host.toml").write_text('backend = "wasmtime"\naccept = ["simd"]\n')
+    config = load(project, backend="wasmer")
+    assert (config.accept, str(config.origins["accept"])) == (frozenset(), "default")
+    assert load(project, backend="wasmtime").accept == {"simd"}
+    assert load(project, backend="wasmer", accept="simd").accept == {"simd"}
+    # A source that names no backend leaves that to a stronger one.
+    (project / "sen-host.toml").write_text('accept = ["simd"]\n')
+    assert load(project, backend="wasmer").accept == {"simd"}
+
+
+def test_exceptions_need_a_backend_that_is_named(project: Path) -> None:
+    Config.defaults().check_accept()
+    load(project, accept="none").check_accept()
+    load(project, accept="simd", backend="wasmtime").check_accept()
+    (project / "sen-host.toml").write_text('accept = ["simd", "dead-br-table"]\n')
+    config = load(project)
+    with pytest.raises(ConfigError, match="would load on one engine and not on another") as caught:
+        config.check_accept()
+    assert "accept is dead-br-table, simd, and backend is auto" in caught.value.message
+    assert (caught.value.source, caught.value.key) == ("sen-host.toml:1", "accept")
+    config.with_arguments(backend="wasmtime").check_accept()
+    with pytest.raises(ConfigError):
+        load(project, backend="wasmtime").with_arguments(
+            backend="auto", accept=["simd"]
+        ).check_accept()
+
+
+@pytest.mark.parametrize("text", ["smid", "SIMD", "simd,", ",", "simd;dead-br-table", "none,simd"])
+def test_an_unknown_exception_is_told_with_the_known_ones(project: Path, text: str) -> None:
+    for environ, flags, source in (
+        ({}, {"accept": text}, "--accept"),
+        ({"SEN_HOST_ACCEPT": text}, {}, "environment variable SEN_HOST_ACCEPT"),
+    ):
+        with pytest.raises(ConfigError, match="which is no exception of the profile") as caught:
+            Config.load(
+                directory=project, environ={"SEN_HOST_CONFIG": "none", **environ}, flags=flags
+            )
+        assert (caught.value.source, caught.value.key) == (source, "accept")
+        for name in FEATURES:
+            assert name in (caught.value.hint or "")
+
+
 # --- keyword arguments ---------------------------------------------------------
 
 
 def test_limits_as_an_argument_replace_all_limits(project: Path) -> None:
     config = load(project, limits__fuel="5").with_arguments(limits=Limits(memory_bytes=MIB))
     assert config.limits == Limits(memory_bytes=MIB)
-    assert config.explicit_limits == {"memory_bytes"}
 
 
 def test_no_arguments_change_nothing(project: Path) -> None:
@@ -316,6 +388,9 @@ def test_no_arguments_change_nothing(project: Path) -> None:
         ({"backend": 3}, "backend is 3; it must be a name"),
         ({"backend": ""}, "backend is ''; it must be a name"),
         ({"isolation": "thread"}, "isolation is 'thread'"),
+        ({"accept": "simd"}, "accept is 'simd'; it must be a list of names"),
+        ({"accept": [3]}, "accept is [3]; it must be a list of names"),
+        ({"accept": ["sse"]}, "accept has 'sse', which is no exception of the profile"),
         ({"limits": {"fuel": 3}}, "it must be a Limits"),
     ],
 )
@@ -332,6 +407,7 @@ def test_arguments_of_the_wrong_type_are_refused(arguments: dict[str, object], s
         ({"isolation": None}, "isolation is None", "allowed: auto, none, process"),
         ({"backend": 3}, "backend is 3; it must be a name", None),
         ({"binding": ""}, "binding is ''; it must be a name", None),
+        ({"accept": None}, "accept is None; it must be a list", f"allowed: {', '.join(FEATURES)}"),
         ({"limits": {"fuel": 3}}, "limits is {'fuel': 3}; it must be a Limits", None),
     ],
 )
@@ -345,12 +421,14 @@ def test_a_configuration_of_wrong_values_is_refused(
 
 
 def test_a_configuration_can_be_made_of_values() -> None:
-    config = Config(backend="wasmer", binding="auto", limits=Limits(fuel=5))
+    config = Config(
+        backend="wasmer", binding="auto", accept=frozenset({"simd"}), limits=Limits(fuel=5)
+    )
+    assert config.accept == {"simd"}
     assert (config.backend, config.binding, config.limits.fuel) == ("wasmer", None, 5)
-    # What was given is not mistaken for a default, which may go unenforced.
-    assert config.explicit_limits == {"fuel"}
     assert str(config.origins["backend"]) == "keyword argument"
     assert str(config.origins["isolation"]) == "default"
+    assert str(config.origins["limits.fuel"]) == "keyword argument"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from sen_host.errors import (
     FunctionCall,
     Instantiation,
     LimitNotEnforceable,
+    ModuleCompilation,
     PluginClosed,
     Serialization,
     TrapKind,
@@ -235,8 +236,6 @@ class TestLimits:
         assert "plugin_dealloc failed after plugin_execute: out of fuel" in caplog.text
 
     def test_the_size_of_the_module(self, host: Host) -> None:
-        from sen_host.errors import ModuleCompilation
-
         with pytest.raises(ModuleCompilation, match="the limit is 64 bytes"):
             host.loader(Limits(module_bytes=64)).load(GOOD)
 
@@ -292,6 +291,25 @@ class TestStartFunctions:
             for _ in range(2):
                 with pytest.raises(FunctionCall):
                     plugin.execute([])
+
+
+class TestAcceptedProfile:
+    """A module that one engine would not take is refused on all, unless it is accepted."""
+
+    WIDE = Wat(extra="(func (param v128) (drop (f64x2.promote_low_f32x4 (local.get 0))))").wasm()
+
+    def test_what_is_beyond_it_is_refused(self, host: Host) -> None:
+        with pytest.raises(ModuleCompilation, match=r"f64x2\.promote_low_f32x4 .*SIMD"):
+            host.loader().load(self.WIDE)
+
+    def test_it_can_be_widened_for_an_engine_that_runs_it(self) -> None:
+        loader = PluginLoader("wasmtime", accept={"simd"}, config=Config.defaults())
+        with loader.load(self.WIDE) as plugin:
+            assert plugin.execute([]) == Success("fine")
+
+    def test_it_cannot_be_widened_for_any_engine(self) -> None:
+        with pytest.raises(ConfigError, match="accept is simd, and backend is auto"):
+            PluginLoader(accept={"simd"}, config=Config.defaults())
 
 
 class TestThreads:

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from ctypes import byref, c_void_p
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from sen_host.backend import Backend, Binding, FuncType, Instance, Module, Trap
 from sen_host.errors import EngineFault, ModuleCompilation, TrapKind
@@ -120,9 +120,7 @@ class WasmtimeInstance(Instance):
             _fail(api, self._trap, error)
         self._memory = self._export("memory", capi.EXTERN_MEMORY).of.memory
         self._memory_ref = byref(self._memory)
-        self._globals: dict[str, Any] = {}
-        self._value = capi.Value(kind=capi.VALUE_KINDS["i64"])
-        self._value_ref = byref(self._value)
+        self._globals: dict[str, _Global] = {}
 
     def function(self, name: str, type: FuncType) -> Callable[..., int | None]:
         known = self._functions.get(name)
@@ -144,12 +142,14 @@ class WasmtimeInstance(Instance):
         ctypes.memmove(base + offset, data, len(data))
 
     def get_global(self, name: str) -> int:
-        self._api.wasmtime_global_get(self._context, self._global(name), self._value_ref)
-        return self._value.of.i64  # type: ignore[no-any-return]
+        found = self._globals.get(name) or self._global(name)
+        self._api.wasmtime_global_get(self._context, found.reference, found.value)
+        return found.slot.i64  # type: ignore[no-any-return]
 
     def set_global(self, name: str, value: int) -> None:
-        self._value.of.i64 = value
-        error = self._api.wasmtime_global_set(self._context, self._global(name), self._value_ref)
+        found = self._globals.get(name) or self._global(name)
+        found.slot.i64 = value
+        error = self._api.wasmtime_global_set(self._context, found.reference, found.value)
         if error:
             raise EngineFault(
                 f"Wasmtime did not set the global {name!r}", detail=self._api.take_error(error)
@@ -163,11 +163,11 @@ class WasmtimeInstance(Instance):
         self._functions.clear()
         self._finalizer()
 
-    def _global(self, name: str) -> Any:
-        found = self._globals.get(name)
-        if found is None:
-            extern = self._export(name, capi.EXTERN_GLOBAL)
-            found = self._globals[name] = byref(extern.of.global_)
+    def _global(self, name: str) -> _Global:
+        extern = self._export(name, capi.EXTERN_GLOBAL)
+        value = capi.Value(kind=capi.VALUE_KINDS["i64"])
+        found = _Global(byref(extern.of.global_), byref(value), value.of)
+        self._globals[name] = found
         return found
 
     def _export(self, name: str, kind: int) -> capi.Extern:
@@ -214,6 +214,14 @@ class WasmtimeInstance(Instance):
             return result.u64 if wide_result else result.u32  # type: ignore[no-any-return]
 
         return invoke
+
+
+class _Global(NamedTuple):
+    """References to a ``wasmtime_global_t`` and to a value to get or set, and its integer."""
+
+    reference: Any
+    value: Any
+    slot: Any
 
 
 _NUMBER = re.compile(r"^\d+: ")

@@ -9,6 +9,7 @@ import click
 
 from sen_host.cli.options import Call, call_options
 from sen_host.cli.output import one_line, write_json, write_report
+from sen_host.limits import FUEL_SCHEDULE
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,7 +26,9 @@ def command(call: Call) -> int:
 
     found = backends()
     if call.json:
-        write_json({"backends": [_as_json(backend) for backend in found]})
+        write_json(
+            {"fuel_schedule": FUEL_SCHEDULE, "backends": [_as_json(backend) for backend in found]}
+        )
     else:
         write_report(*_report(found))
     return 0

@@ -24,6 +24,10 @@ _HELP: dict[str, tuple[str, str]] = {
     "backend": ("NAME", "The engine to run on; auto: the first that is available."),
     "binding": ("NAME", "The way to reach the engine; see `sen-host backends`."),
     "isolation": ("[auto|none|process]", "Run in this process, or in a worker process."),
+    "accept": (
+        "NAME,...|none",
+        "Exceptions of the accepted profile that the named backend runs, e.g. simd.",
+    ),
     "limits.fuel": ("N|none", "Fuel for each call of the plugin; 0 to 2^64 - 1."),
     "limits.memory_bytes": (
         "SIZE|none",
@@ -33,7 +37,7 @@ _HELP: dict[str, tuple[str, str]] = {
         "N|none",
         "Elements of the plugin's tables together; 0 to 2^32 - 1.",
     ),
-    "limits.stack_bytes": ("SIZE", "Call stack of the plugin; 64 KiB to 2 MiB."),
+    "limits.stack_bytes": ("SIZE", "Call stack of the plugin; 128 KiB to 2 MiB."),
     "limits.result_bytes": (
         "SIZE",
         "Longest message that the plugin may send; 1 byte to 4 GiB - 1.",

@@ -46,6 +46,8 @@ def setting(kind: str, value: Any) -> str:
     """The value of a setting of that kind (see ``sen_host.config.Setting``), for people."""
     if value is None:
         return "none"
+    if kind == "names":
+        return ", ".join(sorted(value)) or "none"
     if kind == "bytes":
         return size(value)
     if kind == "count":

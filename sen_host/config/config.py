@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple
 
@@ -68,6 +68,8 @@ class Config:
             available.
         isolation: "none" for the host's own process, "process" for a worker,
             "auto" for what the binding prefers.
+        accept: exceptions of the accepted profile that the backend is known to
+            run: names of ``sen_host.wasm.exceptions.FEATURES``.
         limits: the limits of a plugin.
         origins: where each value came from, by key: ``backend``, ``limits.fuel``.
             What has none is an argument if it differs from its default.
@@ -80,12 +82,13 @@ class Config:
     backend: str = AUTO
     binding: str | None = None
     isolation: Isolation = "auto"
+    accept: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     files: tuple[ConfigFile, ...] = ()
 
     def __post_init__(self) -> None:
-        for key in ("backend", "binding", "isolation"):
+        for key in ("backend", "binding", "isolation", "accept"):
             value = getattr(self, key)
             if value is not None or key != "binding":
                 checked = from_toml(SETTINGS[key], value, str(_ARGUMENT))
@@ -144,6 +147,7 @@ class Config:
         backend: str | None = None,
         binding: str | None = None,
         isolation: Isolation | None = None,
+        accept: Collection[str] | None = None,
         limits: Limits | None = None,
     ) -> Config:
         """This configuration with the keyword arguments of a call, which win.
@@ -152,13 +156,13 @@ class Config:
         defaults count as such, since it does not tell which were given.
 
         Raises:
-            ConfigError: an argument is of the wrong type.
+            ConfigError: an argument is of the wrong type, or none of the choices.
         """
-        words = {"backend": backend, "binding": binding, "isolation": isolation}
+        given = {"backend": backend, "binding": binding, "isolation": isolation, "accept": accept}
         values: _Values = {
-            key: (from_toml(SETTINGS[key], word, str(_ARGUMENT)), _ARGUMENT)
-            for key, word in words.items()
-            if word is not None
+            key: (from_toml(SETTINGS[key], value, str(_ARGUMENT)), _ARGUMENT)
+            for key, value in given.items()
+            if value is not None
         }
         if limits is not None:
             _check_limits(limits)
@@ -167,14 +171,20 @@ class Config:
                 values[key] = value, _DEFAULT if value == _default(key) else _ARGUMENT
         return self._with(values)
 
-    @property
-    def explicit_limits(self) -> frozenset[str]:
-        """The names of the limits that somebody set, e.g. ``{"fuel"}``."""
-        return frozenset(
-            key.removeprefix("limits.")
-            for key, origin in self.origins.items()
-            if key.startswith("limits.") and origin.layer != "default"
-        )
+    def check_accept(self) -> None:
+        """Check that exceptions are accepted for one backend only.
+
+        Raises:
+            ConfigError: there are some, and no backend is named.
+        """
+        if self.accept and self.backend == AUTO:
+            raise ConfigError(
+                f"accept is {', '.join(sorted(self.accept))}, and backend is {AUTO}:"
+                " a plugin would load on one engine and not on another",
+                source=str(self.origins["accept"]),
+                key="accept",
+                hint="name the backend that runs it",
+            )
 
     def value(self, key: str) -> Any:
         """The value of a key such as ``limits.fuel``; None for no limit or no binding."""
@@ -196,10 +206,13 @@ class Config:
         changed = {key: value for key, (value, _) in values.items() if "." not in key}
         origins = dict(self.origins)
         origins.update((key, origin) for key, (_, origin) in values.items())
-        # A binding belongs to its backend: naming another backend forgets it.
-        if changed.get("backend", self.backend) != self.backend and "binding" not in changed:
-            changed["binding"] = None
-            origins["binding"] = _DEFAULT
+        # Both belong to a backend: naming another backend forgets them.
+        if changed.get("backend", self.backend) != self.backend:
+            forgotten = ("binding",) if self.backend == AUTO else ("binding", "accept")
+            for key in forgotten:
+                if key not in changed:
+                    changed[key] = _default(key)
+                    origins[key] = _DEFAULT
         limits = {
             key.removeprefix("limits."): value for key, (value, _) in values.items() if "." in key
         }

@@ -8,11 +8,15 @@ from typing import Any, Literal, NamedTuple
 
 from sen_host.errors import ConfigError, InvalidLimit
 from sen_host.limits import check_limit
+from sen_host.wasm.exceptions import FEATURES
 
-Kind = Literal["name", "choice", "count", "bytes", "seconds"]
+Kind = Literal["name", "choice", "names", "count", "bytes", "seconds"]
 
 NONE = "none"
-"""The word that switches off a limit: TOML, variables and options have no null."""
+"""The word that switches off a limit: TOML, variables and options have no null.
+
+In variables and options it also stands for no names.
+"""
 
 AUTO = "auto"
 
@@ -23,7 +27,14 @@ USER_FILE_VARIABLE = "SEN_HOST_CONFIG"
 
 COMPLETION_VARIABLE = "_SEN_HOST_COMPLETE"
 
-_OPTIONAL = frozenset({"limits.fuel", "limits.memory_bytes", "limits.wall_clock_seconds"})
+_OPTIONAL = frozenset(
+    {
+        "limits.fuel",
+        "limits.memory_bytes",
+        "limits.table_elements",
+        "limits.wall_clock_seconds",
+    }
+)
 
 _SIZE = re.compile(r"(\d[\d_]*) ?(B|KiB|MiB|GiB)?", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?\d[\d_]*")
@@ -67,6 +78,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("backend", "name", "--backend"),
         Setting("binding", "name", "--binding"),
         Setting("isolation", "choice", "--isolation"),
+        Setting("accept", "names", "--accept"),
         Setting("limits.fuel", "count", "--fuel"),
         Setting("limits.memory_bytes", "bytes", "--memory"),
         Setting("limits.table_elements", "count", "--tables"),
@@ -85,6 +97,8 @@ def from_toml(setting: Setting, value: Any, source: str) -> Any:
         ConfigError: the value is of the wrong type, or none of the choices.
         InvalidLimit: the same for a limit, or it is out of range.
     """
+    if setting.kind == "names":
+        return _names(setting, value, source)
     if setting.limit is None:
         return _word(setting, value, source)
     if isinstance(value, str):
@@ -105,6 +119,9 @@ def from_text(setting: Setting, text: str, source: str) -> Any:
     value: Any = text.strip()
     if setting.kind == "count" and _NUMBER.fullmatch(value):
         value = _whole(setting, value, source)
+    elif setting.kind == "names":
+        names = [] if value == NONE else value.split(",")
+        value = [name.strip() for name in names]
     elif setting.kind == "seconds":
         try:
             value = float(value)
@@ -163,6 +180,22 @@ def _word(setting: Setting, value: Any, source: str) -> Any:
     return value
 
 
+def _names(setting: Setting, value: Any, source: str) -> frozenset[str]:
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        raise _wrong(setting, value, source)
+    for name in value:
+        if not isinstance(name, str):
+            raise _wrong(setting, value, source)
+        if name not in FEATURES:
+            raise ConfigError(
+                f"{setting.key} has {shown(name)}, which is no exception of the profile",
+                source=source,
+                key=setting.key,
+                hint=nearest(name, FEATURES),
+            )
+    return frozenset(value)
+
+
 def _size(setting: Setting, text: str, source: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
@@ -189,6 +222,7 @@ def _is_number(value: Any, *, fraction: bool) -> bool:
 _WANTED: dict[Kind, str] = {
     "name": "a name",
     "choice": "a name",
+    "names": f'a list of names, e.g. ["{next(iter(FEATURES))}"]',
     "count": "a whole number",
     "bytes": 'a number of bytes or a size such as "64 MiB" (units: B, KiB, MiB, GiB)',
     "seconds": "a number of seconds",
@@ -202,5 +236,6 @@ def _wrong(setting: Setting, value: Any, source: str) -> ConfigError:
     message = f"{setting.key} is {shown(value)}; it must be {wanted}"
     if setting.limit is not None:
         return InvalidLimit(message, source=source, key=setting.limit)
-    hint = f"allowed: {', '.join(ISOLATIONS)}" if setting.kind == "choice" else None
+    allowed = {"choice": ISOLATIONS, "names": tuple(FEATURES)}.get(setting.kind)
+    hint = None if allowed is None else f"allowed: {', '.join(allowed)}"
     return ConfigError(message, source=source, key=setting.key, hint=hint)

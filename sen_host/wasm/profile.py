@@ -1,38 +1,132 @@
-"""What every engine takes: the operators and constant expressions of WebAssembly 2.0."""
+"""The accepted profile: what every bundled engine runs, checked before any engine sees it.
+
+It is WebAssembly 2.0 without the exceptions in ``exceptions``, and with the
+bounds there. A plugin that loads on one engine then loads on all of them.
+"""
 
 from __future__ import annotations
 
+import re
+from operator import itemgetter
+from typing import NoReturn
+
+from sen_host.backend import FuncType
 from sen_host.errors import ModuleCompilation
+from sen_host.wasm.cursor import VALUE_TYPES, Cursor, malformed, unsupported
+from sen_host.wasm.exceptions import (
+    DEAD_BR_TABLE,
+    EXPORTS,
+    EXTERNREF_ELEMENTS,
+    FEATURES,
+    GLOBAL_ELEMENTS,
+    LABELS,
+    SIGNATURE,
+    SIMD,
+    SIMD_OPERATORS,
+    TABLE_MAXIMUM,
+    TABLE_MINIMUM,
+    Bound,
+)
 from sen_host.wasm.instructions import constant_expression, read_locals
-from sen_host.wasm.leb128 import decode_unsigned
-from sen_host.wasm.module import ParsedModule
-from sen_host.wasm.segments import data_segments, element_segments
+from sen_host.wasm.leb128 import decode_signed, decode_unsigned
+from sen_host.wasm.module import ParsedModule, SectionId
+from sen_host.wasm.names import function_name
+from sen_host.wasm.operators import OPERATORS
+from sen_host.wasm.segments import ElementSegment, data_segments, element_segments
 from sen_host.wasm.tokens import split
 
-_GLOBAL_GET = 0x23
+_GLOBAL_GET, _LOOP, _END, _BR_TABLE = 0x23, 0x03, 0x0B, 0x0E
+_EMPTY_BLOCK_TYPE = 0x40
+_SHOWN = 80
+
+_REFUSED_SIMD = {
+    operator.code & 0xFFFF: operator.name
+    for operator in OPERATORS.values()
+    if operator.name in SIMD_OPERATORS
+}
+
+_first = itemgetter(0)
+# These look at a string of opcodes.
+_simd = re.compile(rb"\xfd").finditer
+_memory_operators = re.compile(rb"[\x3f\x40]").finditer
+_nesting = re.compile(rb"[\x02-\x04\x0b\x0e]").finditer
 
 
-def check_profile(module: ParsedModule) -> None:
-    """Refuse what some engine would not take, before any engine sees it.
+def check_profile(module: ParsedModule, accept: frozenset[str] = frozenset()) -> None:
+    """Refuse what some engine would not take.
+
+    Args:
+        accept: names of FEATURES not to refuse, for an engine that is known to
+            run them.
 
     Raises:
-        ModuleCompilation: the code or a constant expression uses an operator
-            of a later proposal, or is malformed.
+        ModuleCompilation: the module uses a later proposal or what is refused,
+            exceeds a bound, or is malformed. The message names the operator or
+            type, its proposal, the function and the offset.
     """
+    _check_types(module)
+    _check_tables(module)
+    _check_exports(module)
     for start, end in module.initialisers:
         _check_constant(module, start, end)
     for element in element_segments(module):
-        if element.offset is not None:
-            _check_constant(module, *element.offset)
-        if element.expressions:
-            start, end = element.items
-            for _ in range(element.length):
-                start = _check_constant(module, start, end)
+        _check_elements(module, element, accept)
     for data in data_segments(module):
         if data.offset is not None:
             _check_constant(module, *data.offset)
-    for start, end in module.function_bodies:
-        split(module.data, read_locals(module.data, start, end)[1], end)
+    for index in range(len(module.function_bodies)):
+        _check_function(module, index, accept)
+
+
+def _check_types(module: ParsedModule) -> None:
+    for index, type in enumerate(module.types):
+        count = len(type.params) + len(type.results)
+        if count > SIGNATURE.most:
+            section = module.section(SectionId.TYPE)
+            assert section is not None
+            cursor = Cursor(module.data, section.content, section.end)
+            cursor.u32()
+            for _ in range(index):
+                cursor.byte()
+                cursor.value_types("parameters")
+                cursor.value_types("results")
+            _exceeds(f"function type {index}", count, SIGNATURE, cursor.offset)
+
+
+def _check_tables(module: ParsedModule) -> None:
+    for index, table in enumerate(module.tables):
+        minimum, maximum = table.limits
+        for count, bound in ((minimum, TABLE_MINIMUM), (maximum or 0, TABLE_MAXIMUM)):
+            if count > bound.most:
+                section = module.section(SectionId.TABLE)
+                assert section is not None
+                number = len(module.imported("table")) + index
+                _exceeds(f"table {number}", count, bound, section.start)
+
+
+def _check_exports(module: ParsedModule) -> None:
+    count = 0
+    for export in module.exports:
+        type = module.type_of(export)
+        values = len(type.params) + len(type.results) if isinstance(type, FuncType) else 1
+        count += 1 + values
+    if count > EXPORTS.most:
+        section = module.section(SectionId.EXPORT)
+        assert section is not None
+        _exceeds("the export section", count, EXPORTS, section.start)
+
+
+def _check_elements(module: ParsedModule, segment: ElementSegment, accept: frozenset[str]) -> None:
+    start, end = segment.items
+    if segment.element == "externref" and EXTERNREF_ELEMENTS not in accept:
+        _refuse(EXTERNREF_ELEMENTS, "an element segment of externref", start)
+    if segment.offset is not None:
+        _check_constant(module, *segment.offset)
+    if segment.expressions:
+        for _ in range(segment.length):
+            if module.data[start] == _GLOBAL_GET and GLOBAL_ELEMENTS not in accept:
+                _refuse(GLOBAL_ELEMENTS, "global.get in an element segment", start)
+            start = _check_constant(module, start, end)
 
 
 def _check_constant(module: ParsedModule, start: int, end: int) -> int:
@@ -44,10 +138,140 @@ def _check_constant(module: ParsedModule, start: int, end: int) -> int:
         if operator.code == _GLOBAL_GET:
             index, _ = decode_unsigned(module.data, immediates)
             if index >= len(module.imported("global")):
-                raise ModuleCompilation(
-                    f"a constant expression reads global {index}, which is not imported,"
-                    f" at offset {offset:#x}",
-                    hint="only WebAssembly after 2.0 allows that",
-                    offset=offset,
-                )
+                what = f"a constant expression with global.get {index}, which is not imported,"
+                raise unsupported(what, "garbage collection", offset)
     return after
+
+
+def _check_function(module: ParsedModule, index: int, accept: frozenset[str]) -> None:
+    start, end = module.function_bodies[index]
+    try:
+        code = _Code(module.data, read_locals(module.data, start, end)[1], end)
+        if SIMD not in accept:
+            code.check_simd()
+        code.check_memory_operators()
+        results = module.types[module.functions[index]].results
+        code.check_br_tables(results, module.types, any_types=DEAD_BR_TABLE in accept)
+    except ModuleCompilation as error:
+        number = len(module.imported("function")) + index
+        name = function_name(module, number)
+        place = f"function {number}" if name is None else f"function {number} ({name[:_SHOWN]!r})"
+        raise ModuleCompilation(
+            f"{error.message}, in {place}", hint=error.hint, offset=error.offset
+        ) from None
+
+
+class _Code:
+    """The instructions of a function."""
+
+    def __init__(self, data: bytes, start: int, end: int) -> None:
+        self.start = start
+        self.tokens = split(data, start, end)
+        # Most functions do not have these bytes, so they are spared the look at
+        # each instruction.
+        self.has_long_index = (
+            data.find(b"\x3f\x80", start, end) >= 0 or data.find(b"\x40\x80", start, end) >= 0
+        )
+        suspicious = (
+            self.has_long_index
+            or data.find(b"\x0e", start, end) >= 0
+            or data.find(b"\xfd", start, end) >= 0
+        )
+        self.opcodes = bytes(map(_first, self.tokens)) if suspicious else b""
+
+    def offset(self, position: int) -> int:
+        """Of an instruction, in the module."""
+        return self.start + sum(map(len, self.tokens[:position]))
+
+    def check_simd(self) -> None:
+        for match in _simd(self.opcodes):
+            token = self.tokens[match.start()]
+            sub_opcode = token[1] if token[1] < 0x80 else decode_unsigned(token, 1)[0]
+            if sub_opcode in _REFUSED_SIMD:
+                _refuse(SIMD, _REFUSED_SIMD[sub_opcode], self.offset(match.start()))
+
+    def check_memory_operators(self) -> None:
+        """Wasmer 7 alone reads their last byte as an index of several bytes."""
+        for match in _memory_operators(self.opcodes if self.has_long_index else b""):
+            token = self.tokens[match.start()]
+            if len(token) > 2:
+                what = f"{OPERATORS[token[0]].name} with a memory index of {len(token) - 1} bytes"
+                raise unsupported(what, "multi-memory", self.offset(match.start()))
+
+    def check_br_tables(
+        self, results: tuple[str, ...], types: tuple[FuncType, ...], *, any_types: bool
+    ) -> None:
+        if _BR_TABLE not in self.opcodes:
+            return
+        # What a branch to each label takes, the innermost last. Labels and types
+        # that do not exist, and wrong nesting, are left to the validator.
+        tokens, opcodes = self.tokens, self.opcodes
+        labels = [results]
+        for match in _nesting(opcodes):
+            position = match.start()
+            opcode = opcodes[position]
+            try:
+                if opcode == _BR_TABLE:
+                    self._check_br_table(position, labels, any_types=any_types)
+                elif opcode != _END:
+                    labels.append(_label_types(tokens[position], types))
+                elif len(labels) > 1:
+                    labels.pop()
+            except ValueError as error:
+                raise malformed(str(error), self.offset(position)) from None
+
+    def _check_br_table(
+        self, position: int, labels: list[tuple[str, ...]], *, any_types: bool
+    ) -> None:
+        count, targets = _targets(self.tokens[position])
+        if count > LABELS.most:
+            _exceeds("a br_table", count, LABELS, self.offset(position))
+        taken = {labels[-1 - target] for target in targets if target < len(labels)}
+        if len(taken) > 1 and not any_types:
+            what = "a br_table whose targets have different types"
+            _refuse(DEAD_BR_TABLE, what, self.offset(position))
+
+
+def _label_types(token: bytes, types: tuple[FuncType, ...]) -> tuple[str, ...]:
+    """What a branch to a block, a loop or an if takes."""
+    if token[1] == _EMPTY_BLOCK_TYPE:
+        return ()
+    if token[1] in VALUE_TYPES:
+        return (VALUE_TYPES[token[1]],) if token[0] != _LOOP else ()
+    index, _ = decode_signed(token, 1, 33)
+    if not 0 <= index < len(types):
+        return ()
+    return types[index].params if token[0] == _LOOP else types[index].results
+
+
+def _targets(token: bytes) -> tuple[int, set[int]]:
+    """The number of targets, and the labels among them and the default."""
+    count, offset = decode_unsigned(token, 1)
+    labels = token[offset:]
+    if len(labels) == count + 1:
+        return count, set(labels)
+    targets = set()
+    while offset < len(token):
+        target, offset = decode_unsigned(token, offset)
+        targets.add(target)
+    return count, targets
+
+
+def _refuse(name: str, what: str, offset: int) -> NoReturn:
+    feature = FEATURES[name]
+    raise ModuleCompilation(
+        f"the module uses {what} of the {feature.proposal} proposal, which not every engine"
+        f" runs, at offset {offset:#x}",
+        hint=f"{feature.remedy}; or accept {name!r} on an engine that runs it:"
+        f" {', '.join(feature.engines)}",
+        offset=offset,
+    )
+
+
+def _exceeds(what: str, count: int, bound: Bound, offset: int) -> NoReturn:
+    raise ModuleCompilation(
+        f"{what} at offset {offset:#x} is too large for some engine: {count:,} {bound.what},"
+        f" at most {bound.most:,} are accepted",
+        hint=bound.remedy,
+        offset=offset,
+    )
