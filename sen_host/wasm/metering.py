@@ -16,8 +16,8 @@ that for out of fuel as well. So a call completes if and only if its total cost
 is within the budget.
 
 A stretch ends at a branch, at the target of one, at a call, before a bulk
-operation, and before ``unreachable``. It costs as many as it has operators, but
-for those in FREE; a function costs one more when it is entered, and bulk
+operation, and before ``unreachable``. It costs what its operators cost by the
+operator table; a function costs one more when it is entered, and bulk
 operations one more for each byte, element or page.
 """
 
@@ -25,25 +25,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from operator import itemgetter
 
 from sen_host.backend import FuncType
 from sen_host.errors import ModuleCompilation
+from sen_host.wasm.injected import ADDED_LOCALS, LOCALS, Indices, Injected, thunk
 from sen_host.wasm.instructions import MAX_LOCALS, read_locals
-from sen_host.wasm.leb128 import decode_signed, decode_unsigned, encode_signed, encode_unsigned
+from sen_host.wasm.leb128 import decode_signed, decode_unsigned, encode_unsigned
 from sen_host.wasm.operators import OPERATORS, PREFIX_MISC, PREFIX_SIMD, Immediate, Operator
 from sen_host.wasm.tokens import split
 
-FREE = frozenset("nop drop block loop unreachable return else end".split())
-"""Operators that cost nothing; all others cost one. As in Wasmtime."""
-
-BULK = frozenset(
-    "memory.grow memory.fill memory.copy memory.init"
-    " table.grow table.fill table.copy table.init".split()
-)
-"""Operators that cost one more for each unit of the count on top of the stack."""
+__all__ = ["FRAME_BYTES", "LEAF_BYTES", "THUNK_BYTES", "Indices", "Meter"]
 
 FRAME_BYTES = 96
 """What the smallest native frame is taken for."""
@@ -57,11 +50,8 @@ THUNK_BYTES = 8192
 _END, _BR_IF, _BLOCK, _CALL, _BR, _IF, _LOOP = 0x0B, 0x0D, 0x02, 0x10, 0x0C, 0x04, 0x03
 _ELSE, _RETURN, _UNREACHABLE, _BR_TABLE, _CALL_INDIRECT = 0x05, 0x0F, 0x00, 0x0E, 0x11
 _MEMORY_GROW = 0x40
-
-_TRAP = b"\x00"
-_SUBTRACT = b"\x7d"
-_BELOW_ZERO = b"\x42\x00\x53"
-_OR = b"\x84"
+_LAST_OPENING = _IF  # block, loop, if: 2, 3, 4
+_EMPTY_BLOCK = b"\x02\x40"
 
 # In the string of a function's opcodes, operators behind a prefix stand as
 # bytes that no operator of WebAssembly 2.0 has, by what they do to the stack.
@@ -70,7 +60,6 @@ _DROPS = 0xF4
 """data.drop and elem.drop"""
 _BULK_CODE = 0xF5
 _TABLE_SIZE = 0xF6
-
 
 _CONTROLS = bytes(
     (
@@ -91,8 +80,10 @@ _CONTROLS = bytes(
     )
 )
 """All that may end a stretch."""
-_TO_END = bytes.maketrans(_CONTROLS, bytes((_END,)) * len(_CONTROLS))
-_LAST_OPENING = _IF  # block, loop, if: 2, 3, 4
+
+# What is known of a construct that is open, in an integer: whether a branch goes
+# to its label, whether it is a loop, and above these bits the height behind it.
+_TARGET, _IS_LOOP, _FLAGS, _HEIGHT = 1, 2, 3, 2
 
 _first = itemgetter(0)
 _prefixes = re.compile(b"[\xfc\xfd]").finditer
@@ -118,8 +109,16 @@ def _delta(operator: Operator) -> int:
     return len(operator.results) - len(operator.params)
 
 
+def _prefixed_code(operator: Operator) -> int:
+    if operator.unit:
+        return _BULK_CODE
+    if operator.name == "table.size":
+        return _TABLE_SIZE
+    return _DROPS if operator.name.endswith(".drop") else _PUSHES[_delta(operator)]
+
+
 _PLAIN = {code: operator for code, operator in OPERATORS.items() if code <= 0xFF}
-_FREE = bytes(code for code, operator in _PLAIN.items() if operator.name in FREE)
+_PREFIXED = {code: _prefixed_code(operator) for code, operator in OPERATORS.items() if code > 0xFF}
 _NO_WORK = bytes(code for code, operator in _PLAIN.items() if not _is_work(operator)) + bytes(
     (_DROPS, _BULK_CODE, _TABLE_SIZE)
 )
@@ -129,20 +128,30 @@ _FLOATS = bytes(
     if {"f32", "f64"}.intersection(operator.params + operator.results)
 ) + bytes(_PUSHES.values())
 _NOT_FLOATS = bytes(set(range(256)).difference(_FLOATS))
-_DELTAS = [_delta(_PLAIN[code]) if code in _PLAIN else 0 for code in range(256)]
-for _change, _code in _PUSHES.items():
-    _DELTAS[_code] = _change
-_DELTAS[_TABLE_SIZE] = 1
 _FLOAT_TYPES = frozenset({"f32", "f64", "v128"})
 
 
-@dataclass(frozen=True)
-class Indices:
-    """What injected code names: two globals and a function."""
+def _effect(cost: int, delta: int) -> int:
+    """What an operator does, as a byte: its cost, and how it changes the height of the stack."""
+    return 16 * (1 + cost) + delta
 
-    fuel: int
-    stack: int
-    exhausted: int
+
+def _effects() -> bytes:
+    effects = bytearray(256)
+    for code, operator in _PLAIN.items():
+        effects[code] = _effect(operator.cost, _delta(operator))
+    for change, code in _PUSHES.items():
+        effects[code] = _effect(1, change)
+    effects[_DROPS] = _effect(1, 0)
+    effects[_TABLE_SIZE] = _effect(1, 1)
+    for code in _CONTROLS:
+        effects[code] = _STRETCH_ENDS
+    return bytes(effects)
+
+
+_STRETCH_ENDS = 0
+_EFFECTS = _effects()
+_DELTAS = [(effect + 8) % 16 - 8 for effect in range(256)]
 
 
 class Meter:
@@ -152,12 +161,12 @@ class Meter:
         self, types: Sequence[FuncType], functions: Sequence[int], indices: Indices
     ) -> None:
         """``functions`` holds the type index of each function, imported ones first."""
-        self._types = types
-        self._functions = functions
         self._type_effects = [(len(type.params), len(type.results)) for type in types]
-        self._deltas = [given - taken for taken, given in self._type_effects]
-        self._stretches = _Stretches()
-        self._codes: dict[int, _Injected] = {}
+        deltas = [given - taken for taken, given in self._type_effects]
+        self._call_delta = _Calls(deltas, functions).__getitem__
+        self._stretch = _Stretches().__getitem__
+        self._label = _Labels().__getitem__
+        self._injected: dict[int, Injected] = {}
         self._indices = indices
 
     def function(self, data: bytes, start: int, end: int, type: FuncType) -> tuple[bytes, int]:
@@ -174,19 +183,24 @@ class Meter:
         declarations, code = read_locals(data, start, end)
         params = len(type.params)
         count = params + sum(count for count, _ in declarations)
-        if count + 3 > MAX_LOCALS:  # engines count parameters as well
+        if count + ADDED_LOCALS > MAX_LOCALS:  # engines count parameters as well
             raise ModuleCompilation(
                 f"a function has {count - params:,} locals, at most"
-                f" {MAX_LOCALS - 3 - params:,} can be metered",
+                f" {MAX_LOCALS - ADDED_LOCALS - params:,} can be metered",
                 offset=start,
             )
         tokens = split(data, code, end)
-        opcodes = bytearray(map(_first, tokens))
-        for match in _prefixes(bytes(opcodes)):
-            opcodes[match.start()] = _code_of(tokens[match.start()])
-        injected = self._codes.get(count)
+        opcodes = bytes(map(_first, tokens))
+        if PREFIX_MISC in opcodes or PREFIX_SIMD in opcodes:
+            codes = bytearray(opcodes)
+            for match in _prefixes(opcodes):
+                codes[match.start()] = _code_of(tokens[match.start()])
+            opcodes = bytes(codes)
+        injected = self._injected.get(count)
         if injected is None:
-            injected = self._codes[count] = _Injected(count, self._indices)
+            if len(self._injected) > _REMEMBERED_COUNTS:
+                self._injected.clear()
+            injected = self._injected[count] = Injected(count, self._indices)
         peak, calls = self._meter(tokens, opcodes, injected)
         wide = bool(opcodes.translate(None, _NOT_FLOATS)) or any(
             kind in _FLOAT_TYPES for kind in (*type.params, *(kind for _, kind in declarations))
@@ -198,25 +212,18 @@ class Meter:
         head = (
             encode_unsigned(groups + 2)
             + data[groups_end:code]
-            + b"\x02\x7e\x01\x7f"
+            + LOCALS
             + tokens.pop()
             + (injected.enter(frame) if counted else injected.check)
         )
-        return head + b"".join(tokens), frame if counted else 0
+        tokens.insert(0, head)
+        return b"".join(tokens), frame if counted else 0
 
     def thunk(self, params: int, frame: int, function: int) -> bytes:
         """A body that looks whether a frame fits before it calls ``function``."""
-        stack = b"\x23" + encode_unsigned(self._indices.stack)
-        report = b"\x10" + encode_unsigned(self._indices.exhausted)
-        too_large = stack + b"\x42" + encode_signed(frame) + b"\x53"
-        stop = b"\x42\x7f\x24" + encode_unsigned(self._indices.stack) + report + _TRAP
-        arguments = b"".join(b"\x20" + encode_unsigned(index) for index in range(params))
-        call = b"\x10" + encode_unsigned(function)
-        return b"\x00" + too_large + b"\x04\x40" + stop + b"\x0b" + arguments + call + b"\x0b"
+        return thunk(params, frame, function, self._indices)
 
-    def _meter(
-        self, tokens: list[bytes], opcodes: bytearray, injected: _Injected
-    ) -> tuple[int, bool]:
+    def _meter(self, tokens: list[bytes], opcodes: bytes, injected: Injected) -> tuple[int, bool]:
         """Put charges and checks into ``tokens``, and at its end the charge of the entry.
 
         This runs for each instruction that ends a stretch, so it is one loop
@@ -225,115 +232,112 @@ class Meter:
         Returns:
             The greatest height of the operand stack, and whether there is a call.
         """
-        stretches, deltas, functions = self._stretches, self._deltas, self._functions
+        # A subscript of these dicts would be slower than their method.
+        stretch, label_of, call_delta = self._stretch, self._label, self._call_delta
         charge, reload, turn = injected.charge, injected.reload, injected.turn
         store_stack = injected.store_stack
         height = peak = dead = 0
-        calls = False
+        has_call = False
         # The stretch that is open: its cost so far, the token behind which its
         # charge goes, and the form of that charge.
         cost, opened, pay = 1, len(tokens), reload
         tokens.append(b"")
-        # For each construct: height behind it, height at its start, whether it is
-        # a loop; and whether a branch goes to its label.
-        constructs: list[tuple[int, int, bool]] = []
-        targets = [False]
+        constructs = [0]  # the function itself is the first
+        # Height at the start of each if that is open, by the number of constructs.
+        ifs: dict[int, int] = {}
         position = -1
-        parts = opcodes.translate(_TO_END).split(b"\x0b")
+        parts = opcodes.translate(_EFFECTS).split(bytes((_STRETCH_ENDS,)))
         parts.pop()  # what is behind the last end
+        last = parts.pop()
         for part in parts:
             position += len(part) + 1
             code = opcodes[position]
             if dead:  # the number of constructs that end before code is live again
-                if _BLOCK <= code <= _LAST_OPENING:
-                    dead += 1
-                elif code == _END:
+                if code == _END:
                     dead -= 1
-                    if not dead and constructs:
-                        height = constructs.pop()[0]
-                        targets.pop()
+                    if not dead:
+                        height = constructs.pop() >> _HEIGHT
                         cost, opened, pay = 0, position, charge
+                elif _BLOCK <= code <= _LAST_OPENING:
+                    dead += 1
                 elif code == _ELSE and dead == 1:
                     dead = 0
-                    height = constructs[-1][1]
+                    height = ifs[len(constructs)]
                     cost, opened, pay = 0, position, charge
                 continue
             if part:
-                paid, delta, most = stretches[bytes(part)]
+                paid, delta, most = stretch(part)
                 cost += paid
                 if height + most > peak:
                     peak = height + most
                 height += delta
             if code == _END:
-                if not constructs:
-                    tokens[opened] += pay[cost]
-                    break
-                height, _, loop = constructs.pop()
-                if targets.pop() and not loop:
-                    tokens[opened] += pay[cost]
+                if constructs.pop() & _FLAGS == _TARGET:
+                    tokens[opened] += pay(cost)
                     cost, opened, pay = 0, position, charge
-            elif _BR <= code <= _BR_IF:
+            elif code == _BR_IF:
+                constructs[label_of(tokens[position])] |= _TARGET
+                tokens[opened] += pay(cost + 1)
+                height -= 1
+                cost, opened, pay = 0, position, charge
+            elif _BLOCK <= code <= _LAST_OPENING:
                 token = tokens[position]
-                depth = token[1] if len(token) == 2 else decode_unsigned(token, 1)[0]
-                targets[-1 - depth] = True
-                tokens[opened] += pay[cost + 1]
-                if code == _BR_IF:
-                    height -= 1
-                    cost, opened, pay = 0, position, charge
-                else:
-                    dead = 1
-            elif code <= _LAST_OPENING and code:
-                token = tokens[position]
-                if token == b"\x02\x40":
-                    constructs.append((height, height, False))
-                    targets.append(False)
+                if token == _EMPTY_BLOCK:
+                    constructs.append(height << _HEIGHT)
                     continue
                 params, results = self._block_effect(token)
                 if code == _IF:
                     height -= 1
                     cost += 1
-                below = height - params
-                constructs.append((below + results, height, code == _LOOP))
-                targets.append(code == _IF)
-                if code != _BLOCK:
-                    tokens[opened] += pay[cost]
-                    cost, opened, pay = 0, position, turn if code == _LOOP else charge
-            elif _CALL <= code <= _CALL_INDIRECT:
-                calls = True
+                    ifs[len(constructs) + 1] = height
+                below = height - params + results << _HEIGHT
+                if code == _BLOCK:
+                    constructs.append(below)
+                    continue
+                constructs.append(below | (_TARGET if code == _IF else _IS_LOOP))
+                tokens[opened] += pay(cost)
+                cost, opened, pay = 0, position, turn if code == _LOOP else charge
+            elif code in (_CALL, _CALL_INDIRECT):
+                has_call = True
                 token = tokens[position]
-                index = token[1] if token[1] < 0x80 else decode_unsigned(token, 1)[0]
-                if code == _CALL:
-                    height += deltas[functions[index]]
-                else:
-                    height += deltas[index] - 1
+                height += call_delta(token)
                 if height > peak:
                     peak = height
-                tokens[opened] += pay[cost + 1]
+                tokens[opened] += pay(cost + 1)
                 tokens[position] = store_stack + token
                 cost, opened, pay = 0, position, reload
+            elif code == _BR:
+                constructs[label_of(tokens[position])] |= _TARGET
+                tokens[opened] += pay(cost + 1)
+                dead = 1
             elif code == _ELSE:
-                tokens[opened] += pay[cost]
-                height = constructs[-1][1]
+                tokens[opened] += pay(cost)
+                height = ifs[len(constructs)]
                 cost, opened, pay = 0, position, charge
+            elif code == _BR_TABLE:
+                for label in _table_labels(tokens[position]):
+                    constructs[-1 - label] |= _TARGET
+                tokens[opened] += pay(cost + 1)
+                dead = 1
             elif code == _RETURN:
-                tokens[opened] += pay[cost]
+                tokens[opened] += pay(cost)
                 dead = 1
             elif code == _UNREACHABLE:
-                tokens[opened] += pay[cost]
+                tokens[opened] += pay(cost)
                 tokens[position] = injected.report + tokens[position]
                 dead = 1
-            elif code == _BR_TABLE:
-                token = tokens[position]
-                for depth in _labels(token):
-                    targets[-1 - depth] = True
-                tokens[opened] += pay[cost + 1]
-                dead = 1
             else:  # memory.grow and what costs by the count on top of the stack
-                tokens[opened] += pay[cost + 1]
+                tokens[opened] += pay(cost + 1)
                 height += _bulk_delta(tokens[position])
-                tokens[position] = injected.pay_count + tokens[position]
+                tokens[position] = injected.count + tokens[position]
                 cost, opened, pay = 0, position, charge
-        return peak, calls
+        if not dead:
+            if last:
+                paid, _, most = stretch(last)
+                cost += paid
+                peak = max(peak, height + most)
+            tokens[opened] += pay(cost)
+        return peak, has_call
 
     def _block_effect(self, token: bytes) -> tuple[int, int]:
         code = token[1]
@@ -345,63 +349,53 @@ class Meter:
         return self._type_effects[index]
 
 
-class _Injected:
-    """The code that is injected into functions with so many locals."""
-
-    def __init__(self, count: int, indices: Indices) -> None:
-        fuel, stack = encode_unsigned(indices.fuel), encode_unsigned(indices.stack)
-        left, room, units = map(encode_unsigned, (count, count + 1, count + 2))
-        self._get_fuel = get_fuel = b"\x20" + left
-        load_fuel = b"\x23" + fuel
-        keep_fuel = b"\x22" + left + b"\x24" + fuel
-        self._load_stack = b"\x23" + stack
-        self._tee_stack = b"\x22" + room
-        self.store_stack = b"\x20" + room + b"\x24" + stack
-        self.report = b"\x10" + encode_unsigned(indices.exhausted)
-        stop = b"\x04\x40" + self.report + _TRAP + b"\x0b"
-        self.check = self._get_fuel + _BELOW_ZERO + stop
-        self.pay_count = (
-            b"\x22" + units + self._get_fuel + b"\x20" + units + b"\xad" + _SUBTRACT
-            + keep_fuel + self.check
-        )  # fmt: skip
-        self.charge = _Charges(get_fuel, keep_fuel, b"", b"")
-        """Take a cost from the fuel."""
-        self.turn = _Charges(get_fuel, keep_fuel, b"", self.check)
-        """The same at the start of a loop, and look at what is left."""
-        self.reload = _Charges(load_fuel, keep_fuel, load_fuel + b"\x21" + left, b"")
-        """Read the fuel anew, and take a cost from it."""
-
-    def enter(self, frame: int) -> bytes:
-        """Take a frame from the stack, and look at fuel and stack."""
-        stack = self._load_stack + b"\x42" + encode_signed(frame) + _SUBTRACT + self._tee_stack
-        stop = b"\x04\x40" + self.store_stack + self.report + _TRAP + b"\x0b"
-        return stack + self._get_fuel + _OR + _BELOW_ZERO + stop
-
-
-class _Charges(dict[int, bytes]):
-    """The code that takes a cost from the fuel, by cost."""
-
-    def __init__(self, read: bytes, keep: bytes, nothing: bytes, check: bytes) -> None:
-        super().__init__({0: nothing + check})
-        self._read = read + b"\x42"
-        self._keep = _SUBTRACT + keep + check
-
-    def __missing__(self, cost: int) -> bytes:
-        code = self[cost] = self._read + encode_signed(cost) + self._keep
-        return code
+_REMEMBERED = 1 << 16
+_REMEMBERED_COUNTS = 256
+"""So many results are kept: a hostile module has as many different ones as it likes."""
 
 
 class _Stretches(dict[bytes, tuple[int, int, int]]):
-    """Cost of a stretch of opcodes, the height it adds, and the most within it."""
+    """Cost of a stretch of effects, the height it adds, and the most within it."""
 
-    def __missing__(self, opcodes: bytes) -> tuple[int, int, int]:
-        heights = list(accumulate(map(_DELTAS.__getitem__, opcodes)))
-        cost = len(opcodes.translate(None, _FREE))
-        found = self[opcodes] = cost, heights[-1], max(0, *heights)
+    def __missing__(self, effects: bytes) -> tuple[int, int, int]:
+        heights = list(accumulate(map(_DELTAS.__getitem__, effects)))
+        delta = heights[-1]
+        found = (sum(effects) - delta) // 16 - len(effects), delta, max(0, max(heights))
+        if len(self) < _REMEMBERED:
+            self[effects] = found
         return found
 
 
-def _labels(table: bytes) -> set[int]:
+class _Labels(dict[bytes, int]):
+    """The place of a label's construct, counted from the end, by br and br_if."""
+
+    def __missing__(self, token: bytes) -> int:
+        found = -1 - decode_unsigned(token, 1)[0]
+        if len(self) < _REMEMBERED:
+            self[token] = found
+        return found
+
+
+class _Calls(dict[bytes, int]):
+    """How a call, or call_indirect, changes the height of the stack."""
+
+    def __init__(self, deltas: Sequence[int], functions: Sequence[int]) -> None:
+        super().__init__()
+        self._deltas = deltas
+        self._functions = functions
+
+    def __missing__(self, token: bytes) -> int:
+        index, _ = decode_unsigned(token, 1)
+        if token[0] == _CALL:
+            found = self._deltas[self._functions[index]]
+        else:
+            found = self._deltas[index] - 1
+        if len(self) < _REMEMBERED:
+            self[token] = found
+        return found
+
+
+def _table_labels(table: bytes) -> set[int]:
     """The labels of a br_table."""
     count, offset = decode_unsigned(table, 1)
     if len(table) == offset + count + 1:  # a byte for each
@@ -414,19 +408,9 @@ def _labels(table: bytes) -> set[int]:
 
 
 def _code_of(token: bytes) -> int:
-    """An opcode of one byte for any instruction."""
-    first = token[0]
-    if first == PREFIX_SIMD:
-        operator = OPERATORS[first << 16 | decode_unsigned(token, 1)[0]]
-        return _PUSHES[len(operator.results) - len(operator.params)]
-    if first == PREFIX_MISC:
-        operator = OPERATORS[first << 16 | decode_unsigned(token, 1)[0]]
-        if operator.name in BULK:
-            return _BULK_CODE
-        if operator.name == "table.size":
-            return _TABLE_SIZE
-        return _DROPS if operator.name.endswith(".drop") else _PUSHES[0]
-    return first
+    """An opcode of one byte for an instruction behind a prefix."""
+    sub = token[1] if token[1] < 0x80 else decode_unsigned(token, 1)[0]
+    return _PREFIXED[token[0] << 16 | sub]
 
 
 def _bulk_delta(token: bytes) -> int:

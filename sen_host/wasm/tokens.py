@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from functools import cache
 
 from sen_host.wasm.instructions import instructions
-from sen_host.wasm.leb128 import decode_unsigned
+from sen_host.wasm.leb128 import decode_unsigned, encode_unsigned
 from sen_host.wasm.operators import OPERATORS, Immediate
 
 _LEB = rb"[\x80-\xff]*[\x00-\x7f]"
 _BR_TABLE = 0x0E
 _SHORT_TABLES = b"\x0e(?:%s)" % b"|".join(
-    rb"\x%02x(?:%s){%d}" % (count, _LEB, count + 1) for count in range(128)
+    re.escape(encode_unsigned(count)) + rb"(?:%s){%d}" % (_LEB, count + 1) for count in range(256)
 )
-"""br_table with a count of one byte; an expression cannot count by itself."""
+"""br_table with up to 256 labels; an expression cannot count by itself."""
 
 _IMMEDIATES = {
     Immediate.NONE: b"",
@@ -93,8 +94,12 @@ def _expression() -> bytes:
 
 _EXPRESSION = _expression() + b"|" + _SHORT_TABLES
 _split = re.compile(_EXPRESSION, re.DOTALL).findall
-# A repetition takes memory for each turn, so it is a bounded one.
-_run = re.compile(b"(?:" + _EXPRESSION + b"){0,5000}", re.DOTALL).match
+
+
+@cache
+def _run() -> re.Pattern[bytes]:
+    """Instructions in a row; a repetition takes memory for each turn, so it is a bounded one."""
+    return re.compile(b"(?:" + _EXPRESSION + b"){0,5000}", re.DOTALL)
 
 
 def split(data: bytes, start: int, end: int) -> list[bytes]:
@@ -117,9 +122,10 @@ def _split_with_long_tables(code: bytes) -> list[bytes] | None:
     """As ``split``; None if something but a br_table is not matched by the expression."""
     tokens: list[bytes] = []
     offset = 0
+    run = _run().match
     try:
         while offset < len(code):
-            matched = _run(code, offset)
+            matched = run(code, offset)
             assert matched is not None
             if matched[0]:
                 tokens += _split(matched[0])

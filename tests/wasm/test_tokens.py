@@ -93,7 +93,7 @@ def test_any_sequence(instances: list[tuple[Operator, int]]) -> None:
 
 
 @pytest.mark.parametrize("size", range(1, 6))
-@pytest.mark.parametrize("count", [0, 1, 127, 128, 129, 5_000])
+@pytest.mark.parametrize("count", [0, 1, 127, 128, 129, 255, 256, 257, 5_000])
 def test_br_table(count: int, size: int) -> None:
     table = b"\x0e" + overlong(count, size) + overlong(0x0E, size) * (count + 1)
     tokens = [b"\x41\x0e", table, b"\x0b"] * 3

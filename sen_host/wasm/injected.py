@@ -1,0 +1,102 @@
+"""The code that metering injects (see ``metering``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sen_host.wasm.leb128 import encode_signed, encode_unsigned
+
+_UNREACHABLE = b"\x00"
+_IF, _END = b"\x04\x40", b"\x0b"
+_CALL = b"\x10"
+_LOCAL_GET, _LOCAL_SET, _LOCAL_TEE = b"\x20", b"\x21", b"\x22"
+_GLOBAL_GET, _GLOBAL_SET = b"\x23", b"\x24"
+_CONST = b"\x42"
+_LESS, _SUBTRACT, _OR = b"\x53", b"\x7d", b"\x84"
+_BELOW_ZERO = b"\x42\x00\x53"
+_MINUS_ONE = b"\x42\x7f"
+_EXTEND = b"\xad"
+
+LOCALS = b"\x02\x7e\x01\x7f"
+"""Declares the locals: copies of FUEL and STACK (i64), and a count (i32)."""
+
+ADDED_LOCALS = 3
+
+
+@dataclass(frozen=True)
+class Indices:
+    """What injected code names: two globals and a function."""
+
+    fuel: int
+    stack: int
+    exhausted: int
+
+
+class _Charges(dict[int, bytes]):
+    """The code that takes a cost from the fuel, by cost."""
+
+    def __init__(self, nothing: bytes, read: bytes, keep: bytes) -> None:
+        """``nothing`` is the code for a cost of 0; else one is read, and what is left kept."""
+        super().__init__({0: nothing})
+        self._before = read + _CONST
+        self._behind = _SUBTRACT + keep
+
+    def __missing__(self, cost: int) -> bytes:
+        code = self[cost] = self._before + _encode(cost) + self._behind
+        return code
+
+
+_encode = lru_cache(1024)(encode_signed)
+
+
+class Injected:
+    """The code that is injected into functions with so many locals.
+
+    Attributes:
+        charge: takes a cost from the fuel.
+        reload: reads the fuel anew, and takes a cost from it.
+        turn: takes a cost from the fuel, and looks at what is left.
+        count: takes the i32 on top of the stack from the fuel, and looks at what is left.
+        check: looks at the fuel that is left.
+        store_stack: says to a callee how much stack is left.
+        report: calls ``exhausted``.
+    """
+
+    def __init__(self, locals: int, indices: Indices) -> None:
+        fuel, stack = encode_unsigned(indices.fuel), encode_unsigned(indices.stack)
+        left, room, count = map(encode_unsigned, range(locals, locals + ADDED_LOCALS))
+        self.report = report = _CALL + encode_unsigned(indices.exhausted)
+        trap = report + _UNREACHABLE + _END
+        get = _LOCAL_GET + left
+        load = _GLOBAL_GET + fuel
+        keep = _LOCAL_TEE + left + _GLOBAL_SET + fuel
+        self.check = check = get + _BELOW_ZERO + _IF + trap
+        # A method of these dicts, because a subscript of them would be slower.
+        self.charge = _Charges(b"", get, keep).__getitem__
+        self.reload = _Charges(load + _LOCAL_SET + left, load, keep).__getitem__
+        self.turn = _Charges(check, get, keep + check).__getitem__
+        self.count = (
+            _LOCAL_TEE + count + get + _LOCAL_GET + count + _EXTEND + _SUBTRACT + keep + check
+        )
+        self.store_stack = _LOCAL_GET + room + _GLOBAL_SET + stack
+        self._load_stack = _GLOBAL_GET + stack + _CONST
+        self._check_both = (
+            _SUBTRACT + _LOCAL_TEE + room + get + _OR + _BELOW_ZERO
+            + _IF + self.store_stack + trap
+        )  # fmt: skip
+
+    def enter(self, frame: int) -> bytes:
+        """Take a frame from the stack, and look at fuel and stack."""
+        return self._load_stack + encode_signed(frame) + self._check_both
+
+
+def thunk(params: int, frame: int, function: int, indices: Indices) -> bytes:
+    """A body that looks whether a frame fits before it calls ``function``."""
+    stack = encode_unsigned(indices.stack)
+    too_large = _GLOBAL_GET + stack + _CONST + encode_signed(frame) + _LESS
+    report = _CALL + encode_unsigned(indices.exhausted)
+    stop = _MINUS_ONE + _GLOBAL_SET + stack + report + _UNREACHABLE
+    arguments = b"".join(_LOCAL_GET + encode_unsigned(index) for index in range(params))
+    call = _CALL + encode_unsigned(function)
+    return b"\x00" + too_large + _IF + stop + _END + arguments + call + _END
