@@ -1,0 +1,197 @@
+"""Each operator costs what docs/fuel.md says, and counts for the stack as it says."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+import pytest
+import wasmtime
+
+from sen_host.abi import enter
+from sen_host.backend import FUEL, FuncType, Trap
+from sen_host.engines import open_backend
+from sen_host.limits import Limits
+from sen_host.wasm.instrument import Instrumented, instrument
+from sen_host.wasm.metering import LEAF_BYTES
+from sen_host.wasm.operators import OPERATORS, Immediate, Operator
+from sen_host.wasm.reader import parse
+from tests.fuel_page import COSTS, ENTRY, OTHERS, STACK, TEXT, cost_of, number, stated
+
+
+def test_the_costs_are_those_of_the_operator_table() -> None:
+    known = {operator.name: (operator.cost, operator.unit) for operator in OPERATORS.values()}
+    assert COSTS.keys() < known.keys()
+    assert known == {name: COSTS.get(name, OTHERS) for name in known}
+    assert len(OPERATORS) == number(re.findall(r"every other of the ([\d,]+) operators", TEXT)[0])
+
+
+NUMBER_TYPES = ("i32", "i64", "f32", "f64")
+WIDE = {"f32", "f64", "v128"}
+IMMEDIATES = {
+    **dict.fromkeys((Immediate.NONE, Immediate.ACCESS, Immediate.MEMORY), ""),
+    **dict.fromkeys((Immediate.I32, Immediate.I64, Immediate.F32, Immediate.F64), "0"),
+    **dict.fromkeys((Immediate.LANE, Immediate.ACCESS_LANE), "0"),
+    Immediate.LANES: "0 " * 16,
+    Immediate.V128: "i64x2 0 0",
+    Immediate.REFERENCE_TYPE: "func",
+    Immediate.TYPES: "(result i32)",
+    Immediate.LOCAL: "$i32",
+    Immediate.GLOBAL: "$g",
+    Immediate.TABLE: "$t",
+    Immediate.TABLE_TABLE: "$t $t",
+    Immediate.ELEMENT_TABLE: "$t $e",
+    Immediate.ELEMENT: "$e",
+    Immediate.DATA: "$d",
+    Immediate.DATA_MEMORY: "$d",
+    Immediate.MEMORY_MEMORY: "",
+    Immediate.FUNCTION: "$nothing",
+}
+CONTROL = {
+    "unreachable": "unreachable",
+    "nop": "nop",
+    "block": "block end",
+    "loop": "loop end",
+    "if": "local.get $i32 if end",
+    "else": "local.get $i32 if else end",
+    "end": "block end",
+    "br": "block br 0 end",
+    "br_if": "block local.get $i32 br_if 0 end",
+    "br_table": "block local.get $i32 br_table 0 0 end",
+    "return": "return",
+    "call": "call $nothing",
+    "call_indirect": "local.get $i32 call_indirect $t",
+}
+COUNT = 3
+
+
+class Sample(NamedTuple):
+    """A function with one operator, for which it has what it needs in locals."""
+
+    operator: Operator
+    operands: tuple[str, ...]
+    code: str
+
+    @classmethod
+    def of(cls, operator: Operator) -> Sample:
+        if operator.name in CONTROL:
+            return cls(operator, (), CONTROL[operator.name])
+        t = "funcref" if operator.name.startswith(("table.", "ref.")) else "i32"
+        operands = tuple(t if type == "t" else type for type in operator.params)
+        names = [f"${type}" for type in operands]
+        if operator.unit:
+            names[-1] = "$count"
+        pushes = " ".join(f"local.get {name}" for name in names)
+        drops = "drop " * len(operator.results)
+        return cls(
+            operator, operands, f"{pushes} {operator.name} {IMMEDIATES[operator.immediate]} {drops}"
+        )
+
+    @property
+    def locals(self) -> list[str]:
+        return sorted({"i32", *self.operands})
+
+    def text(self, name: str) -> str:
+        declared = " ".join(f"(local ${type} {type})" for type in self.locals)
+        return f'(func (export "{name}") (param $count i32) {declared} call $nothing {self.code})'
+
+    @property
+    def fuel(self) -> int:
+        cost, unit = cost_of(f"call {self.code}")
+        entries = 2 + (self.operator.name in ("call", "call_indirect"))
+        return entries * ENTRY + cost + (COUNT if unit else 0)
+
+    @property
+    def frame(self) -> int:
+        """By the page's formula."""
+        operator = self.operator
+        height = max(self.code.count("local.get"), self.code.count(" drop"))
+        counts = operator.name[:3] in NUMBER_TYPES or operator.proposal == "SIMD"
+        types = {*operator.params, *operator.results, *self.locals}
+        wide, narrow = stated(r"\*width\* is (\d+) if .* vectors; else (\d+)\.")
+        width = wide if types & WIDE else narrow
+        return 96 + width * (1 + len(self.locals) + 3 * height + counts)
+
+
+SAMPLES = [Sample.of(operator) for operator in OPERATORS.values()]
+
+
+TRAPS = "i32.const -1 i32.load drop"
+STRETCHES = {
+    "loop": (f"{TRAPS} loop i32.const 1 drop end", 2),
+    "if": (f"{TRAPS} i32.const 1 if i32.const 1 drop end i32.const 1 drop", 2 + 2),
+    "else": (f"i32.const 0 if else {TRAPS} i32.const 1 drop end i32.const 1 drop", 2 + 2 + 1),
+    "br_if": (f"block {TRAPS} i32.const 1 br_if 0 i32.const 1 drop end", 2 + 2),
+    "call": (f"{TRAPS} call $nothing i32.const 1 drop", 2 + 1),
+    "call_indirect": (f"{TRAPS} i32.const 0 call_indirect i32.const 1 drop", 2 + 2),
+    "bulk operation": (f"{TRAPS} i32.const 9 memory.grow drop i32.const 1 drop", 2 + 2),
+    "behind a bulk operation": (f"i32.const 1 memory.grow drop {TRAPS} i32.const 1 drop", 6),
+    "end of if": (f"i32.const 1 if {TRAPS} end i32.const 1 drop", 2 + 2),
+    "end of block": (f"block i32.const 0 br_if 0 {TRAPS} end i32.const 1 drop", 2 + 2),
+    "end of block, no branch": (f"block {TRAPS} end i32.const 1 drop", 2 + 1),
+    "end of block, dead branch": (
+        f"block block i32.const 1 br_if 0 return br 1 end {TRAPS} end i32.const 1 drop",
+        2 + 2 + 1,
+    ),
+    "end of loop": (f"loop {TRAPS} end i32.const 1 drop", 2 + 1),
+    "br": (f"block {TRAPS} br 0 i32.const 1 drop end i32.const 1 drop", 2 + 1),
+    "br_table": (f"block {TRAPS} i32.const 1 br_table 0 end i32.const 1 drop", 2 + 2),
+    "return": (f"{TRAPS} return i32.const 1 drop", 2),
+    "unreachable": (f"{TRAPS} unreachable i32.const 1 drop", 2),
+}
+
+
+@pytest.mark.parametrize("name", STRETCHES)
+def test_where_a_stretch_ends(name: str) -> None:
+    code, paid = STRETCHES[name]
+    text = f"""(module (memory (export "memory") 1 9)
+      (table 1 funcref) (elem (i32.const 0) $nothing)
+      (func $nothing) (func (export "f") {code}))"""
+    data = instrument(parse(bytes(wasmtime.wat2wasm(text)))).wasm
+    instance = open_backend("wasmtime").compile(data, Limits()).instantiate()
+    with pytest.raises(Trap, match="out of bounds") as caught:
+        enter(instance, "f", FuncType((), ()), (), fuel=1_000, stack=STACK)
+    assert caught.value.fuel_left == 1_000 - 1 - paid
+
+
+def frames(code: str) -> tuple[int, ...]:
+    text = f"(module (func $nothing) (func (param i32) {code}))"
+    return instrument(parse(bytes(wasmtime.wat2wasm(text)))).frames
+
+
+def test_which_frames_count() -> None:
+    assert frames("call $nothing") == (0, 96 + 8 * 1)
+    assert frames("call $nothing return i32.const 1 f32.const 2 drop drop")[1] == 96 + 16 * (1 + 2)
+    largest = (LEAF_BYTES - 96 - 8) // 8
+    for locals, frame in ((largest, 0), (largest + 1, LEAF_BYTES + 8)):
+        assert frames(f"(local {'i32 ' * locals})") == (0, frame)
+
+
+@cache
+def samples() -> Instrumented:
+    functions = " ".join(sample.text(str(index)) for index, sample in enumerate(SAMPLES))
+    text = f"""(module (memory (export "memory") 1 9) (data $d "abc") (table $t 9 20 funcref)
+      (elem (table $t) (i32.const 0) func $nothing) (elem $e func $nothing $nothing $nothing)
+      (global $g (mut i32) (i32.const 0)) (func $nothing) {functions})"""
+    return instrument(parse(bytes(wasmtime.wat2wasm(text))))
+
+
+def test_the_cost_of_every_operator() -> None:
+    module = open_backend("wasmtime").compile(samples().wasm, Limits())
+    instance = module.instantiate()
+    type = FuncType(("i32",), ())
+    for index, sample in enumerate(SAMPLES):
+        try:
+            enter(instance, str(index), type, (COUNT,), fuel=1_000, stack=STACK)
+            left = instance.get_global(FUEL)
+        except Trap as trap:
+            assert sample.operator.traps
+            left = trap.fuel_left
+        assert left == 1_000 - sample.fuel, sample
+
+
+def test_the_frame_of_every_operator() -> None:
+    _, *frames = samples().frames
+    for sample, frame in zip(SAMPLES, frames, strict=True):
+        assert frame == sample.frame, sample
