@@ -1,6 +1,7 @@
 # make demo     run a real plugin on Wasmtime and on Wasmer
 # make test     run the tests
 # make lint     run the linters and the type checker
+# make bench    measure what metering costs (installs the compiler for C and Zig)
 # make plugins  rebuild the plugins from their sources (installs the toolchains, asks for root)
 #
 # Everything is installed into a virtual environment in this folder. Choose
@@ -18,7 +19,7 @@ VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint format plugins toolchain clean
+.PHONY: demo test lint format bench plugins toolchain clean
 
 demo: $(VENV)/host.stamp
 	@$(BIN)/python examples/demo.py
@@ -34,6 +35,9 @@ lint: $(VENV)/test.stamp $(VENV)/lint.stamp
 format: $(VENV)/lint.stamp
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+bench: toolchain
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 plugins: $(VENV)/host.stamp
 	$(BIN)/python plugins/build.py --install
