@@ -11,7 +11,7 @@ import pytest
 
 from sen_host.abi import NATIVE_STACK_BYTES
 from sen_host.limits import Limits
-from sen_host.wasm.operators import OPERATORS
+from sen_host.wasm.operators import OPERATORS, Immediate, Operator
 
 PAGE = (Path(__file__).parents[1] / "docs" / "fuel.md").read_text("utf-8")
 TEXT = " ".join(PAGE.split())
@@ -95,7 +95,31 @@ for _cost, _names in tables("cost", "operators"):
     COSTS |= dict.fromkeys(re.findall(r"`([^`]+)`", _names), (int(_cost[0]), _unit))
     if _names.startswith("every other"):
         OTHERS = int(_cost), ""
+
+WEIGHTS: dict[str, int] = {}
+"""Weight in a frame of each operator that the page's table names."""
+
+for _weight, _names in tables("weight", "operators"):
+    WEIGHTS |= dict.fromkeys(re.findall(r"`([^`]+)`", _names), int(_weight))
+    if "loads and stores of numbers" in _names:
+        LOADS_AND_STORES = int(_weight)
+    if "all others of numbers, all of SIMD" in _names:
+        NUMBERS = int(_weight)
+
 [ENTRY] = stated(r"A function costs (\d+) when it is entered")
+
+
+def weight_of(operator: Operator) -> int:
+    """What an operator weighs in a frame by the page's table."""
+    if operator.immediate is Immediate.TYPES:
+        return WEIGHTS[f"{operator.name} (result ...)"]
+    if operator.name in WEIGHTS:
+        return WEIGHTS[operator.name]
+    if operator.proposal == "SIMD":
+        return NUMBERS
+    if re.match(r"[if](32|64)\.", operator.name):
+        return LOADS_AND_STORES if operator.immediate is Immediate.ACCESS else NUMBERS
+    return 0
 
 
 def cost_of(code: str) -> tuple[int, str]:

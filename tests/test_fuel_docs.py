@@ -159,8 +159,8 @@ def test_the_costs_beside_the_code(example: str) -> None:
 def test_the_frames_of_the_examples() -> None:
     formulas = re.findall(r"its frame is `([^`]+)`", TEXT)
     frames = dict(zip(EXPORTS, instrumented().frames, strict=False))
-    locals, height, operators = stated(r"has (\d+) local, at most (\d+) operands, and (\d+) op")
-    assert frames["factorial"] == FRAME_BYTES + 8 * (locals + 3 * height + operators)
+    locals, height, weights = stated(r"has (\d+) local, at most (\d+) operands, and (\d+) op")
+    assert frames["factorial"] == FRAME_BYTES + 8 * (locals + 3 * height + weights)
     assert [eval(formula) for formula in formulas] == [frames["factorial"], frames["down"]]
     assert (
         f"Of {frames['factorial']} bytes each, {STACK // frames['factorial']:,} frames fit" in TEXT
@@ -191,7 +191,7 @@ def test_limits_are_those_of_the_page() -> None:
     for text in (
         f"unless its frame is larger than {LEAF_BYTES:,} bytes",
         f"Only if the frame is larger than {THUNK_BYTES:,} bytes",
-        f"{FRAME_BYTES} + width * (locals + 3 * height + operators)",
+        f"{FRAME_BYTES} + width * (locals + 3 * height + weights)",
         f"More than 2^{COUNTER_MAX.bit_length()} - 1 counts as that",
         f"0 to 2^64 - 1, by default {Limits().fuel:,}",
         f"`stack_bytes` less {NATIVE_STACK_BYTES >> 10} KiB",
@@ -227,9 +227,10 @@ def test_what_the_text_says_of_the_examples() -> None:
     assert stated(r"a memory of one page, ([\d,]+) bytes") == (PAGE_BYTES,)
     by_turn = (used["sum(10)"] - used["sum(1)"]) // 9
     assert stated(r"One for the entry, (\d+) for each turn, one behind") == (by_turn,)
-    assert stated(r"With a budget of (\d+) nothing is left after the tenth turn") == (
-        used["sum(10)"] - 1,
-    )
+    assert stated(
+        r"paid at the entry: (\d+) there, then (\d+) for each turn\."
+        r" With a budget of (\d+), nothing but (\d+) is left for the tenth turn"
+    ) == (used["sum(1)"] - by_turn, by_turn, used["sum(10)"] - 1, by_turn - 1)
     innermost, around = used["factorial(0)"], (used["factorial(5)"] - used["factorial(0)"]) // 5
     assert stated(r"innermost call costs ([\d +]+), each one around it ([\d +]+)\.") == (
         innermost,
@@ -239,8 +240,12 @@ def test_what_the_text_says_of_the_examples() -> None:
         used["mean(8, 0)"],
         used["mean(8, 0)"] - 1,
     )
-    first, second = stated(r"to the `br_if` and costs (\d+)\. .* `return` and costs (\d+)\.")
-    assert (first, first + second) == (used["pick(0)"], used["pick(8)"])
+    first, second, third = stated(
+        r"to the `br_if` and costs (\d+)\. .* `return` and costs (\d+)\. .* which costs (\d+)\."
+    )
+    assert (first + third, first + second) == (used["pick(0)"], used["pick(8)"])
+    first, second = stated(r"first stretch costs ([\d +]+)\. .* to the `end`, costs (\d+)\.")
+    assert (first, first + second) == (used["share(0)"], used["share(1)"])
     fits, last = stated(r"paid (\d+) for each frame that fits.* its first stretch of (\d+)\.")
     assert STACK // 216 * fits + last == used["factorial(4551)"]
 
@@ -275,7 +280,7 @@ def test_the_fuel_is_that_of_wasmtimes_own_meter() -> None:
         if claim.outcome.startswith("returns") and not bulk:
             assert meter.used(claim.call, 1_000_000) == claim.used
             compared.add(claim.call.function)
-    assert compared == {"sum", "factorial", "mean", "pick"}
+    assert compared == {"sum", "factorial", "mean", "pick", "share"}
 
 
 @pytest.mark.parametrize(("call", "here", "there"), LEAST_BUDGETS)

@@ -17,7 +17,18 @@ from sen_host.wasm.instrument import Instrumented, instrument
 from sen_host.wasm.metering import LEAF_BYTES
 from sen_host.wasm.operators import OPERATORS, Immediate, Operator
 from sen_host.wasm.reader import parse
-from tests.fuel_page import COSTS, ENTRY, OTHERS, STACK, TEXT, cost_of, number, stated
+from tests.fuel_page import (
+    COSTS,
+    ENTRY,
+    OTHERS,
+    STACK,
+    TEXT,
+    WEIGHTS,
+    cost_of,
+    number,
+    stated,
+    weight_of,
+)
 
 
 def test_the_costs_are_those_of_the_operator_table() -> None:
@@ -27,7 +38,6 @@ def test_the_costs_are_those_of_the_operator_table() -> None:
     assert len(OPERATORS) == number(re.findall(r"every other of the ([\d,]+) operators", TEXT)[0])
 
 
-NUMBER_TYPES = ("i32", "i64", "f32", "f64")
 WIDE = {"f32", "f64", "v128"}
 IMMEDIATES = {
     **dict.fromkeys((Immediate.NONE, Immediate.ACCESS, Immediate.MEMORY), ""),
@@ -107,65 +117,61 @@ class Sample(NamedTuple):
         """By the page's formula."""
         operator = self.operator
         height = max(self.code.count("local.get"), self.code.count(" drop"))
-        counts = operator.name[:3] in NUMBER_TYPES or operator.proposal == "SIMD"
         types = {*operator.params, *operator.results, *self.locals}
         wide, narrow = stated(r"\*width\* is (\d+) if .* vectors; else (\d+)\.")
         width = wide if types & WIDE else narrow
-        return 96 + width * (1 + len(self.locals) + 3 * height + counts)
+        return 96 + width * (1 + len(self.locals) + 3 * height + weight_of(operator))
 
 
 SAMPLES = [Sample.of(operator) for operator in OPERATORS.values()]
 
 
-TRAPS = "i32.const -1 i32.load drop"
-STRETCHES = {
-    "loop": (f"{TRAPS} loop i32.const 1 drop end", 2),
-    "if": (f"{TRAPS} i32.const 1 if i32.const 1 drop end i32.const 1 drop", 2 + 2),
-    "else": (f"i32.const 0 if else {TRAPS} i32.const 1 drop end i32.const 1 drop", 2 + 2 + 1),
-    "br_if": (f"block {TRAPS} i32.const 1 br_if 0 i32.const 1 drop end", 2 + 2),
-    "call": (f"{TRAPS} call $nothing i32.const 1 drop", 2 + 1),
-    "call_indirect": (f"{TRAPS} i32.const 0 call_indirect i32.const 1 drop", 2 + 2),
-    "bulk operation": (f"{TRAPS} i32.const 9 memory.grow drop i32.const 1 drop", 2 + 2),
-    "behind a bulk operation": (f"i32.const 1 memory.grow drop {TRAPS} i32.const 1 drop", 6),
-    "end of if": (f"i32.const 1 if {TRAPS} end i32.const 1 drop", 2 + 2),
-    "end of block": (f"block i32.const 0 br_if 0 {TRAPS} end i32.const 1 drop", 2 + 2),
-    "end of block, no branch": (f"block {TRAPS} end i32.const 1 drop", 2 + 1),
-    "end of block, dead branch": (
-        f"block block i32.const 1 br_if 0 return br 1 end {TRAPS} end i32.const 1 drop",
-        2 + 2 + 1,
-    ),
-    "end of loop": (f"loop {TRAPS} end i32.const 1 drop", 2 + 1),
-    "br": (f"block {TRAPS} br 0 i32.const 1 drop end i32.const 1 drop", 2 + 1),
-    "br_table": (f"block {TRAPS} i32.const 1 br_table 0 end i32.const 1 drop", 2 + 2),
-    "return": (f"{TRAPS} return i32.const 1 drop", 2),
-    "unreachable": (f"{TRAPS} unreachable i32.const 1 drop", 2),
-}
-
-
-@pytest.mark.parametrize("name", STRETCHES)
-def test_where_a_stretch_ends(name: str) -> None:
-    code, paid = STRETCHES[name]
-    text = f"""(module (memory (export "memory") 1 9)
-      (table 1 funcref) (elem (i32.const 0) $nothing)
-      (func $nothing) (func (export "f") {code}))"""
-    data = instrument(parse(bytes(wasmtime.wat2wasm(text)))).wasm
-    instance = open_backend("wasmtime").compile(data, Limits()).instantiate()
-    with pytest.raises(Trap, match="out of bounds") as caught:
-        enter(instance, "f", FuncType((), ()), (), fuel=1_000, stack=STACK)
-    assert caught.value.fuel_left == 1_000 - 1 - paid
-
-
-def frames(code: str) -> tuple[int, ...]:
-    text = f"(module (func $nothing) (func (param i32) {code}))"
+def frames(code: str, extra: str = "") -> tuple[int, ...]:
+    text = f"(module {extra} (func (param i32) {code}) (func $nothing))"
     return instrument(parse(bytes(wasmtime.wat2wasm(text)))).frames
 
 
 def test_which_frames_count() -> None:
-    assert frames("call $nothing") == (0, 96 + 8 * 1)
-    assert frames("call $nothing return i32.const 1 f32.const 2 drop drop")[1] == 96 + 16 * (1 + 2)
+    assert frames("call $nothing") == (96 + 8 * 1, 0)
+    code = "call $nothing return i32.const 1 f32.const 2 drop drop"
+    assert frames(code)[0] == 96 + 16 * (1 + 2)
     largest = (LEAF_BYTES - 96 - 8) // 8
     for locals, frame in ((largest, 0), (largest + 1, LEAF_BYTES + 8)):
-        assert frames(f"(local {'i32 ' * locals})") == (0, frame)
+        assert frames(f"(local {'i32 ' * locals})") == (frame, 0)
+
+
+@pytest.mark.parametrize(
+    ("params", "results", "extra"),
+    [
+        ("i32 " * 8, "", 0),
+        ("", "i32 " * 8, 0),
+        ("i64 " * 9, "", 9 * 2),
+        ("", "i32 " * 9, 9 * 2),
+        ("i32 " * 5, "funcref " * 4, 9 * 2),
+        ("i32 " * 5 + "f32 f64 v128 ", "f32 ", 5 * 2 + 4 * 3),
+    ],
+)
+def test_what_many_parameters_and_results_add(params: str, results: str, extra: int) -> None:
+    """To the height behind a call, and to the least height of a function."""
+    most, narrow, wide = stated(
+        r"more than (\d+) parameters and results in all counts (\d+), or (\d+) if it is a float"
+    )
+    types = (params + results).split()
+    assert extra == (len(types) > most) * sum(wide if t in WIDE else narrow for t in types)
+    type = f"(type $many (func (param {params}) (result {results})))"
+    given, taken = len(params.split()), len(results.split())
+    zeros = [f"{t}.const {'i64x2 0 0' * (t == 'v128') or '0'}" for t in params.split()]
+    width = 16 if {"f32", "f64", "v128"} & set(params.split()) else 8
+    for call, on_top, weight in (
+        ("call $callee", 0, 0),
+        ("i32.const 0 call_indirect (type $many)", 1, 1 + WEIGHTS["call_indirect"]),
+    ):
+        code = f"i32.const 7 {' '.join(zeros)} {call} {'drop ' * taken} drop"
+        height = 1 + max(given + on_top, taken + extra)
+        callee = f"{type} (table 1 funcref) (func $callee (type $many) call $nothing unreachable)"
+        called, calling, _ = frames(code, callee)
+        assert called == 96 + width * (given + 3 * extra)
+        assert calling == 96 + width * (1 + 3 * height + 1 + given + weight)
 
 
 @cache

@@ -8,7 +8,8 @@ from functools import lru_cache
 from sen_host.wasm.leb128 import encode_signed, encode_unsigned
 
 _UNREACHABLE = b"\x00"
-_IF, _END = b"\x04\x40", b"\x0b"
+_BLOCK, _IF, _BR_IF, _END, _RETURN = b"\x02", b"\x04\x40", b"\x0d", b"\x0b", b"\x0f"
+_NO_RESULT = b"\x40"
 _CALL = b"\x10"
 _LOCAL_GET, _LOCAL_SET, _LOCAL_TEE = b"\x20", b"\x21", b"\x22"
 _GLOBAL_GET, _GLOBAL_SET = b"\x23", b"\x24"
@@ -53,12 +54,18 @@ _encode = lru_cache(1024)(encode_signed)
 class Injected:
     """The code that is injected into functions with so many locals.
 
+    What happens when fuel or stack are exhausted stands once, behind the code of the
+    function, so that a look at them is a branch that is not taken. For that the code
+    stands in two blocks: the outer one ends before what stands behind, the inner one
+    stands in for the function itself as the target of branches.
+
     Attributes:
         charge: takes a cost from the fuel.
         reload: reads the fuel anew, and takes a cost from it.
-        turn: takes a cost from the fuel, and looks at what is left.
-        count: takes the i32 on top of the stack from the fuel, and looks at what is left.
-        check: looks at the fuel that is left.
+        load_fuel: reads the fuel anew.
+        count: takes the i32 on top of the stack from the fuel.
+        check: looks at the fuel that is left, within so many constructs of the function.
+        close: ends the function.
         store_stack: says to a callee how much stack is left.
         report: calls ``exhausted``.
     """
@@ -67,24 +74,30 @@ class Injected:
         fuel, stack = encode_unsigned(indices.fuel), encode_unsigned(indices.stack)
         left, room, count = map(encode_unsigned, range(locals, locals + ADDED_LOCALS))
         self.report = report = _CALL + encode_unsigned(indices.exhausted)
-        trap = report + _UNREACHABLE + _END
         get = _LOCAL_GET + left
         load = _GLOBAL_GET + fuel
         keep = _LOCAL_TEE + left + _GLOBAL_SET + fuel
-        self.check = check = get + _BELOW_ZERO + _IF + trap
+        self._check = get + _BELOW_ZERO + _BR_IF
         # A method of these dicts, because a subscript of them would be slower.
         self.charge = _Charges(b"", get, keep).__getitem__
-        self.reload = _Charges(load + _LOCAL_SET + left, load, keep).__getitem__
-        self.turn = _Charges(check, get, keep + check).__getitem__
-        self.count = (
-            _LOCAL_TEE + count + get + _LOCAL_GET + count + _EXTEND + _SUBTRACT + keep + check
-        )
+        self.load_fuel = load + _LOCAL_SET + left
+        self.reload = _Charges(self.load_fuel, load, keep).__getitem__
+        self.count = _LOCAL_TEE + count + get + _LOCAL_GET + count + _EXTEND + _SUBTRACT + keep
         self.store_stack = _LOCAL_GET + room + _GLOBAL_SET + stack
         self._load_stack = _GLOBAL_GET + stack + _CONST
         self._check_both = (
-            _SUBTRACT + _LOCAL_TEE + room + get + _OR + _BELOW_ZERO
-            + _IF + self.store_stack + trap
-        )  # fmt: skip
+            _SUBTRACT + _LOCAL_TEE + room + get + _OR + _BELOW_ZERO + _BR_IF + encode_unsigned(1)
+        )
+        # If it is the fuel that is exhausted, nobody looks at the stack.
+        mark = _MINUS_ONE + _GLOBAL_SET + stack
+        self.close = _END + _RETURN + _END + mark + report + _UNREACHABLE + _END
+
+    def check(self, depth: int) -> bytes:
+        return self._check + encode_unsigned(depth + 1)
+
+    def open(self, result: bytes) -> bytes:
+        """Begin the function, with its result as a block type."""
+        return _BLOCK + _NO_RESULT + _BLOCK + result
 
     def enter(self, frame: int) -> bytes:
         """Take a frame from the stack, and look at fuel and stack."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from sen_host.backend import EXHAUSTED, FUEL, RESERVED, STACK, START, FuncType
 from sen_host.errors import ModuleCompilation
+from sen_host.wasm.cursor import VALUE_TYPES
 from sen_host.wasm.leb128 import decode_unsigned, encode_unsigned
 from sen_host.wasm.memory_limit import limit_memory
 from sen_host.wasm.metering import THUNK_BYTES, Indices, Meter
@@ -23,6 +24,7 @@ from sen_host.wasm.reader import MAX_BODY_BYTES, MAX_ITEMS, ParsedModule, Sectio
 from sen_host.wasm.table_limit import limit_tables
 
 _NOTHING = FuncType((), ())
+_VALUE_TYPE_CODES = {name: code for code, name in VALUE_TYPES.items()}
 _FUNCTION, _GLOBAL = b"\0", b"\x03"
 _MUTABLE_I64_ZERO = b"\x7e\x01\x42\x00\x0b"
 _EMPTY_BODY = b"\x00\x0b"
@@ -86,8 +88,14 @@ class _Instrumenter:
         self.globals = len(module.imported("global")) + len(module.globals)
         self.functions = self.imported + len(module.functions)
         self.types = list(module.types)
-        if _NOTHING not in self.types:
-            self.types.append(_NOTHING)
+        needed = [_NOTHING] + [
+            FuncType((), type.results) for type in module.types if len(type.results) > 1
+        ]
+        known = set(module.types)
+        for type in needed:
+            if type not in known:
+                known.add(type)
+                self.types.append(type)
         type_indices = {type: index for index, type in enumerate(self.types)}
         self.nothing = type_indices[_NOTHING]
         self.indices = Indices(self.globals, self.globals + 1, self.functions)
@@ -99,6 +107,8 @@ class _Instrumenter:
 
     def run(self) -> Instrumented:
         module = self.module
+        # What is certain to be added is looked at before the long work.
+        self.check_counts(1, 3 + (module.start is not None))
         bodies: list[bytes] = []
         moved: list[tuple[int, bytes]] = []
         frames: list[int] = []
@@ -126,25 +136,29 @@ class _Instrumenter:
         ]
         if module.start is not None:
             exports.append(_export(START, _FUNCTION, module.start))
-        for what, count in (
-            ("types", len(self.types)),
-            ("functions", self.functions + len(added_types)),
-            ("globals", self.globals + 2),
-            ("exports", len(module.exports) + len(exports)),
-        ):
-            if count > MAX_ITEMS:
-                raise ModuleCompilation(
-                    f"the module has {count:,} {what} once it is metered, at most"
-                    f" {MAX_ITEMS:,} are compiled"
-                )
+        self.check_counts(len(added_types), len(exports))
         extended = {
-            SectionId.TYPE: [b"\x60\0\0"] if len(self.types) > len(module.types) else [],
+            SectionId.TYPE: [_encoded(type) for type in self.types[len(module.types) :]],
             SectionId.FUNCTION: [encode_unsigned(index) for index in added_types],
             SectionId.GLOBAL: [_MUTABLE_I64_ZERO] * 2,
             SectionId.EXPORT: exports,
         }
         code = _vector([encode_unsigned(len(body)) + body for body in bodies])
         return Instrumented(self._assemble(extended, code), tuple(frames), module.start is not None)
+
+    def check_counts(self, functions: int, exports: int) -> None:
+        """Check that there is room for so many more functions and exports, and the rest."""
+        for what, count in (
+            ("types", len(self.types)),
+            ("functions", self.functions + functions),
+            ("globals", self.globals + 2),
+            ("exports", len(self.module.exports) + exports),
+        ):
+            if count > MAX_ITEMS:
+                raise ModuleCompilation(
+                    f"the module has {count:,} {what} once it is metered, at most"
+                    f" {MAX_ITEMS:,} are compiled"
+                )
 
     def _assemble(self, extended: dict[SectionId, list[bytes]], code: bytes) -> bytes:
         data = self.module.data
@@ -186,6 +200,12 @@ class _Instrumenter:
                 parts.append(data[section.start : section.end])
         add_missing(len(_ORDER))
         return b"".join(parts)
+
+
+def _encoded(type: FuncType) -> bytes:
+    """A function type without parameters."""
+    codes = bytes(_VALUE_TYPE_CODES[result] for result in type.results)
+    return b"\x60\0" + encode_unsigned(len(codes)) + codes
 
 
 def _export(name: str, kind: bytes, index: int) -> bytes:

@@ -2,9 +2,9 @@
 
 Two mutable i64 globals are added. The host sets both before it enters a guest:
 
-* FUEL: what is left of the budget. A stretch of code that is entered at its
-  start and left at its end is paid as a whole before it runs: its cost is taken
-  from FUEL, of which each function keeps a copy in a local.
+* FUEL: what is left of the budget. A stretch of code is paid as a whole where it
+  starts: its cost is taken from FUEL, of which each function keeps a copy in a
+  local.
 * STACK: bytes that are left for a callee. A function takes its own cost from it,
   into a local, and stores the rest before each call it makes.
 
@@ -15,10 +15,14 @@ last stretch overdrew comes to its end, but with FUEL below zero: the host takes
 that for out of fuel as well. So a call completes if and only if its total cost
 is within the budget.
 
-A stretch ends at a branch, at the target of one, at a call, before a bulk
-operation, and before ``unreachable``. It costs what its operators cost by the
-operator table; a function costs one more when it is entered, and bulk
-operations one more for each byte, element or page.
+A stretch is code of which all is executed if its start is, unless something traps.
+It starts with a function, a loop, an arm of an ``if``, or behind a ``br_if``. At a
+construct it is interrupted. If no branch from within leaves that construct for one
+around it, then its end is certain to be reached, and the stretch goes on behind it;
+if one does, another stretch starts there. Calls and bulk operations end nothing.
+
+A stretch costs what its operators cost by the operator table; a function costs one
+more when it is entered, and bulk operations one more for each byte, element or page.
 """
 
 from __future__ import annotations
@@ -30,9 +34,10 @@ from operator import itemgetter
 
 from sen_host.backend import FuncType
 from sen_host.errors import ModuleCompilation
+from sen_host.wasm.cursor import VALUE_TYPES
 from sen_host.wasm.injected import ADDED_LOCALS, LOCALS, Indices, Injected, thunk
 from sen_host.wasm.instructions import MAX_LOCALS, read_locals
-from sen_host.wasm.leb128 import decode_signed, decode_unsigned, encode_unsigned
+from sen_host.wasm.leb128 import decode_signed, decode_unsigned, encode_signed, encode_unsigned
 from sen_host.wasm.operators import OPERATORS, PREFIX_MISC, PREFIX_SIMD, Immediate, Operator
 from sen_host.wasm.tokens import split
 
@@ -61,6 +66,8 @@ _DROPS = 0xF4
 _BULK_CODE = 0xF5
 _TABLE_SIZE = 0xF6
 
+_VALUE_TYPE_CODES = {name: code for code, name in VALUE_TYPES.items()}
+
 _CONTROLS = bytes(
     (
         _END,
@@ -85,24 +92,34 @@ _CONTROLS = bytes(
 # to its label, whether it is a loop, and above these bits the height behind it.
 _TARGET, _IS_LOOP, _FLAGS, _HEIGHT = 1, 2, 3, 2
 
+_WORKING = frozenset((Immediate.ACCESS, Immediate.I32, Immediate.I64, Immediate.F32, Immediate.F64))
 _first = itemgetter(0)
 _prefixes = re.compile(b"[\xfc\xfd]").finditer
 
 
-def _is_work(operator: Operator) -> bool:
-    """Whether a compiler may keep the result alive for long: constants, loads, arithmetic."""
-    return (
+def _weight(operator: Operator) -> int:
+    """How many values a compiler may keep alive for long because of the operator.
+
+    Among them are what it has computed on the way: the address of an element
+    or a global, the type of an indirect call.
+    """
+    if operator.name in ("call_indirect", "table.get", "table.set"):
+        return 3
+    if operator.name in ("global.get", "global.set") or operator.immediate in (
+        Immediate.TYPES,
+        Immediate.ACCESS,
+    ):
+        return 2
+    if (
         operator.proposal == "SIMD"
-        or operator.immediate
-        in (
-            Immediate.ACCESS,
-            Immediate.I32,
-            Immediate.I64,
-            Immediate.F32,
-            Immediate.F64,
+        or operator.immediate in _WORKING
+        or (
+            operator.name in ("select", "memory.size", "ref.is_null", "ref.null", "ref.func")
+            or 0x45 <= operator.code <= 0xC4
         )
-        or 0x45 <= operator.code <= 0xC4
-    )
+    ):
+        return 1
+    return 0
 
 
 def _delta(operator: Operator) -> int:
@@ -119,9 +136,16 @@ def _prefixed_code(operator: Operator) -> int:
 
 _PLAIN = {code: operator for code, operator in OPERATORS.items() if code <= 0xFF}
 _PREFIXED = {code: _prefixed_code(operator) for code, operator in OPERATORS.items() if code > 0xFF}
-_NO_WORK = bytes(code for code, operator in _PLAIN.items() if not _is_work(operator)) + bytes(
-    (_DROPS, _BULK_CODE, _TABLE_SIZE)
-)
+_WORKING_CODES = (*_PUSHES.values(), _TABLE_SIZE)
+_BELOW = [
+    bytes(
+        code
+        for code in range(256)
+        if (_weight(_PLAIN[code]) if code in _PLAIN else int(code in _WORKING_CODES)) < weight
+    )
+    for weight in (1, 2, 3)
+]
+"""Opcodes of less weight than 1, 2, 3."""
 _FLOATS = bytes(
     code
     for code, operator in _PLAIN.items()
@@ -129,6 +153,7 @@ _FLOATS = bytes(
 ) + bytes(_PUSHES.values())
 _NOT_FLOATS = bytes(set(range(256)).difference(_FLOATS))
 _FLOAT_TYPES = frozenset({"f32", "f64", "v128"})
+_IN_REGISTERS = 8
 
 
 def _effect(cost: int, delta: int) -> int:
@@ -160,10 +185,15 @@ class Meter:
     def __init__(
         self, types: Sequence[FuncType], functions: Sequence[int], indices: Indices
     ) -> None:
-        """``functions`` holds the type index of each function, imported ones first."""
+        """``functions`` holds the type index of each function, imported ones first.
+
+        For each type with several results, there must be one with these results alone.
+        """
+        self._block_types = {type.results: _block_type(type.results, types) for type in types}
         self._type_effects = [(len(type.params), len(type.results)) for type in types]
         deltas = [given - taken for taken, given in self._type_effects]
-        self._call_delta = _Calls(deltas, functions).__getitem__
+        self._extra = [_extra_height(type) for type in types]
+        self._call = _Calls(deltas, self._extra, functions).__getitem__
         self._stretch = _Stretches().__getitem__
         self._label = _Labels().__getitem__
         self._injected: dict[int, Injected] = {}
@@ -202,10 +232,11 @@ class Meter:
                 self._injected.clear()
             injected = self._injected[count] = Injected(count, self._indices)
         peak, calls = self._meter(tokens, opcodes, injected)
+        peak = max(peak, _extra_height(type))
         wide = bool(opcodes.translate(None, _NOT_FLOATS)) or any(
             kind in _FLOAT_TYPES for kind in (*type.params, *(kind for _, kind in declarations))
         )
-        work = len(opcodes.translate(None, _NO_WORK))
+        work = sum(len(opcodes.translate(None, below)) for below in _BELOW)
         frame = FRAME_BYTES + (16 if wide else 8) * (count + 3 * peak + work)
         counted = calls or frame > LEAF_BYTES
         groups, groups_end = decode_unsigned(data, start)
@@ -213,10 +244,12 @@ class Meter:
             encode_unsigned(groups + 2)
             + data[groups_end:code]
             + LOCALS
+            + injected.open(self._block_types[type.results])
             + tokens.pop()
-            + (injected.enter(frame) if counted else injected.check)
+            + (injected.enter(frame) if counted else injected.check(0))
         )
         tokens.insert(0, head)
+        tokens[-1] = injected.close
         return b"".join(tokens), frame if counted else 0
 
     def thunk(self, params: int, frame: int, function: int) -> bytes:
@@ -226,23 +259,30 @@ class Meter:
     def _meter(self, tokens: list[bytes], opcodes: bytes, injected: Injected) -> tuple[int, bool]:
         """Put charges and checks into ``tokens``, and at its end the charge of the entry.
 
-        This runs for each instruction that ends a stretch, so it is one loop
+        This runs for each instruction that may end a stretch, so it is one loop
         without calls, as far as possible.
 
         Returns:
             The greatest height of the operand stack, and whether there is a call.
         """
         # A subscript of these dicts would be slower than their method.
-        stretch, label_of, call_delta = self._stretch, self._label, self._call_delta
-        charge, reload, turn = injected.charge, injected.reload, injected.turn
-        store_stack = injected.store_stack
+        stretch, label_of, call = self._stretch, self._label, self._call
+        store_stack, load_fuel = injected.store_stack, injected.load_fuel
         height = peak = dead = 0
         has_call = False
-        # The stretch that is open: its cost so far, the token behind which its
-        # charge goes, and the form of that charge.
-        cost, opened, pay = 1, len(tokens), reload
+        # The stretches, by the token behind which each starts. The cost of the
+        # current one is in its own variable.
+        entry = current = len(tokens)
         tokens.append(b"")
+        costs: dict[int, int] = {}
+        cost = 1
+        loops: list[tuple[int, int]] = []  # the token, and how many constructs are open
         constructs = [0]  # the function itself is the first
+        # For each of the others: the stretch that it interrupts, and what ``lowest``
+        # was around it. That is the outermost construct for which a branch from
+        # within the innermost one leaves.
+        around: list[tuple[int, int]] = []
+        lowest = 0
         # Height at the start of each if that is open, by the number of constructs.
         ifs: dict[int, int] = {}
         position = -1
@@ -252,18 +292,27 @@ class Meter:
         for part in parts:
             position += len(part) + 1
             code = opcodes[position]
-            if dead:  # the number of constructs that end before code is live again
+            if dead:  # the number of constructs that end before code may be live again
                 if code == _END:
                     dead -= 1
-                    if not dead:
-                        height = constructs.pop() >> _HEIGHT
-                        cost, opened, pay = 0, position, charge
+                    if dead:
+                        continue
+                    construct = constructs.pop()
+                    interrupted, outer = around.pop()
+                    if construct & _FLAGS != _TARGET:
+                        dead = 1
+                    elif lowest < len(constructs):
+                        current, cost = position, 0
+                    else:
+                        current, cost = interrupted, costs[interrupted]
+                    height = construct >> _HEIGHT
+                    lowest = min(lowest, outer)
                 elif _BLOCK <= code <= _LAST_OPENING:
                     dead += 1
                 elif code == _ELSE and dead == 1:
                     dead = 0
                     height = ifs[len(constructs)]
-                    cost, opened, pay = 0, position, charge
+                    current, cost = position, 0
                 continue
             if part:
                 paid, delta, most = stretch(part)
@@ -272,71 +321,99 @@ class Meter:
                     peak = height + most
                 height += delta
             if code == _END:
-                if constructs.pop() & _FLAGS == _TARGET:
-                    tokens[opened] += pay(cost)
-                    cost, opened, pay = 0, position, charge
+                construct = constructs.pop()
+                interrupted, outer = around.pop()
+                if lowest == len(constructs):
+                    if interrupted != current:
+                        costs[current] = cost
+                        current, cost = interrupted, costs[interrupted]
+                elif construct & _FLAGS == _TARGET:
+                    costs[current] = cost
+                    current, cost = position, 0
+                if outer < lowest:
+                    lowest = outer
             elif code == _BR_IF:
-                constructs[label_of(tokens[position])] |= _TARGET
-                tokens[opened] += pay(cost + 1)
+                label = label_of(tokens[position])
+                constructs[label] |= _TARGET
+                if len(constructs) + label < lowest:
+                    lowest = len(constructs) + label
+                costs[current] = cost + 1
+                current, cost = position, 0
                 height -= 1
-                cost, opened, pay = 0, position, charge
             elif _BLOCK <= code <= _LAST_OPENING:
                 token = tokens[position]
+                around.append((current, lowest))
+                lowest = len(constructs)
                 if token == _EMPTY_BLOCK:
                     constructs.append(height << _HEIGHT)
                     continue
                 params, results = self._block_effect(token)
-                if code == _IF:
-                    height -= 1
-                    cost += 1
-                    ifs[len(constructs) + 1] = height
-                below = height - params + results << _HEIGHT
                 if code == _BLOCK:
-                    constructs.append(below)
+                    constructs.append(height - params + results << _HEIGHT)
                     continue
-                constructs.append(below | (_TARGET if code == _IF else _IS_LOOP))
-                tokens[opened] += pay(cost)
-                cost, opened, pay = 0, position, turn if code == _LOOP else charge
+                if code == _LOOP:
+                    constructs.append(height - params + results << _HEIGHT | _IS_LOOP)
+                    loops.append((position, len(constructs) - 1))
+                    costs[current] = cost
+                    current, cost = position, 0
+                    continue
+                height -= 1
+                ifs[len(constructs) + 1] = height
+                constructs.append(height - params + results << _HEIGHT | _TARGET)
+                costs[current] = cost + 1
+                current, cost = position, 0
             elif code in (_CALL, _CALL_INDIRECT):
                 has_call = True
                 token = tokens[position]
-                height += call_delta(token)
-                if height > peak:
-                    peak = height
-                tokens[opened] += pay(cost + 1)
-                tokens[position] = store_stack + token
-                cost, opened, pay = 0, position, reload
+                delta, extra = call(token)
+                height += delta
+                if height + extra > peak:
+                    peak = height + extra
+                cost += 1
+                tokens[position] = store_stack + token + load_fuel
             elif code == _BR:
-                constructs[label_of(tokens[position])] |= _TARGET
-                tokens[opened] += pay(cost + 1)
+                label = label_of(tokens[position])
+                constructs[label] |= _TARGET
+                if len(constructs) + label < lowest:
+                    lowest = len(constructs) + label
+                costs[current] = cost + 1
                 dead = 1
             elif code == _ELSE:
-                tokens[opened] += pay(cost)
+                costs[current] = cost
+                current, cost = position, 0
                 height = ifs[len(constructs)]
-                cost, opened, pay = 0, position, charge
             elif code == _BR_TABLE:
                 for label in _table_labels(tokens[position]):
                     constructs[-1 - label] |= _TARGET
-                tokens[opened] += pay(cost + 1)
+                    lowest = min(lowest, len(constructs) - 1 - label)
+                costs[current] = cost + 1
                 dead = 1
             elif code == _RETURN:
-                tokens[opened] += pay(cost)
+                lowest = 0
+                costs[current] = cost
                 dead = 1
             elif code == _UNREACHABLE:
-                tokens[opened] += pay(cost)
+                costs[current] = cost
                 tokens[position] = injected.report + tokens[position]
                 dead = 1
             else:  # memory.grow and what costs by the count on top of the stack
-                tokens[opened] += pay(cost + 1)
+                cost += 1
                 height += _bulk_delta(tokens[position])
-                tokens[position] = injected.count + tokens[position]
-                cost, opened, pay = 0, position, charge
+                check = injected.check(len(constructs) - 1)
+                tokens[position] = injected.count + check + tokens[position]
         if not dead:
             if last:
                 paid, _, most = stretch(last)
                 cost += paid
                 peak = max(peak, height + most)
-            tokens[opened] += pay(cost)
+            costs[current] = cost
+        tokens[entry] = injected.reload(costs.pop(entry))
+        charge, check_at = injected.charge, injected.check
+        for start, cost in costs.items():
+            if cost:
+                tokens[start] += charge(cost)
+        for start, depth in loops:
+            tokens[start] += check_at(depth)
         return peak, has_call
 
     def _block_effect(self, token: bytes) -> tuple[int, int]:
@@ -347,6 +424,15 @@ class Meter:
         if index < 0:
             return 0, int(index != -64)
         return self._type_effects[index]
+
+
+def _block_type(results: tuple[str, ...], types: Sequence[FuncType]) -> bytes:
+    """A block type without parameters."""
+    if not results:
+        return b"\x40"
+    if len(results) == 1:
+        return bytes((_VALUE_TYPE_CODES[results[0]],))
+    return encode_signed(types.index(FuncType((), results)))
 
 
 _REMEMBERED = 1 << 16
@@ -376,23 +462,35 @@ class _Labels(dict[bytes, int]):
         return found
 
 
-class _Calls(dict[bytes, int]):
-    """How a call, or call_indirect, changes the height of the stack."""
+class _Calls(dict[bytes, tuple[int, int]]):
+    """How a call, or call_indirect, changes the height of the stack, and its extra height."""
 
-    def __init__(self, deltas: Sequence[int], functions: Sequence[int]) -> None:
+    def __init__(
+        self, deltas: Sequence[int], extras: Sequence[int], functions: Sequence[int]
+    ) -> None:
         super().__init__()
         self._deltas = deltas
+        self._extras = extras
         self._functions = functions
 
-    def __missing__(self, token: bytes) -> int:
+    def __missing__(self, token: bytes) -> tuple[int, int]:
         index, _ = decode_unsigned(token, 1)
         if token[0] == _CALL:
-            found = self._deltas[self._functions[index]]
+            index = self._functions[index]
+            found = self._deltas[index], self._extras[index]
         else:
-            found = self._deltas[index] - 1
+            found = self._deltas[index] - 1, self._extras[index]
         if len(self) < _REMEMBERED:
             self[token] = found
         return found
+
+
+def _extra_height(type: FuncType) -> int:
+    """What many parameters and results take besides: they are handed over in memory."""
+    values = type.params + type.results
+    if len(values) <= _IN_REGISTERS:
+        return 0
+    return sum(3 if value in _FLOAT_TYPES else 2 for value in values)
 
 
 def _table_labels(table: bytes) -> set[int]:

@@ -15,7 +15,7 @@ from sen_host.wasm.instructions import instructions
 from sen_host.wasm.leb128 import decode_unsigned, encode_unsigned
 from sen_host.wasm.operators import OPERATORS, Immediate
 
-_LEB = rb"[\x80-\xff]*[\x00-\x7f]"
+_LEB = rb"[\x80-\xff]{0,9}[\x00-\x7f]"
 _BR_TABLE = 0x0E
 _SHORT_TABLES = b"\x0e(?:%s)" % b"|".join(
     re.escape(encode_unsigned(count)) + rb"(?:%s){%d}" % (_LEB, count + 1) for count in range(256)

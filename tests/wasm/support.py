@@ -50,6 +50,16 @@ def vector(items: Iterable[bytes]) -> bytes:
     return encode_unsigned(len(items)) + b"".join(items)
 
 
+def padded(integer: bytes, length: int, *, signed: bool = False) -> bytes:
+    """The LEB128 form of ``length`` bytes, if the one that is given is shorter."""
+    missing = length - len(integer)
+    if missing <= 0:
+        return integer
+    fill = 0x7F if signed and integer[-1] & 0x40 else 0
+    more = bytes((fill | 0x80,)) * (missing - 1) + bytes((fill,))
+    return integer[:-1] + bytes((integer[-1] | 0x80,)) + more
+
+
 def module(*sections: bytes) -> bytes:
     return HEADER + b"".join(sections)
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
 
+import pytest
+import wasmtime
+
+from sen_host.backend import FUEL, STACK
 from sen_host.wasm.metering import FRAME_BYTES, THUNK_BYTES
 from tests.wasm.metered import (
     ENGINES,
+    PLENTY,
     STACK_BYTES,
     Runner,
     has_wasmer,
@@ -28,6 +35,116 @@ def recursion(head: str, body: str, *, extra: str = "") -> str:
         (global.set $depth (i64.add (global.get $depth) (i64.const 1)))
         {body})
       (func (export "run") {{run}}) {extra})"""
+
+
+def _values_that_operators_leave(text: Text, lines: Lines) -> dict[str, str]:
+    """What is the same at each turn of a loop, so that a compiler keeps it across the call.
+
+    It need not be a result of an operator: the address of a global or of an
+    element of a table, and the type of an indirect call, are values as well.
+    """
+
+    def loop(code: str) -> str:
+        return f"(loop $again call $f {code} (br $again))"
+
+    def known(locals: int) -> str:
+        return lines(locals, "(local.set {n} (i32.load offset={n}8 (i32.const 0)))")
+
+    memory = "(memory 4) (global $g (mut i32) (i32.const 0))"
+    triples = [(n % 10, n // 10 % 10, n // 100 % 10) for n in range(1_000)]
+    selects = " ".join(
+        f"(global.set $g (select (local.get {a}) (local.get {b}) (local.get {c})))"
+        for a, b, c in triples
+    )
+    types = [
+        " ".join(("i32", "i64")[n >> bit & 1] for bit in range(n.bit_length()))
+        for n in range(1, 500)
+    ]
+    arguments = [
+        type.replace("i32", "(local.get 0)").replace("i64", "(local.get $long)") for type in types
+    ]
+    pairs = [(table, local) for table in range(20) for local in range(20)]
+    elements = {
+        kind: (
+            "(local " + "i32 " * 20 + ")",
+            known(20) + loop(" ".join(code.format(table=t, local=n) for t, n in pairs)),
+            memory + f"(table 10 10 {kind})" * 20,
+        )
+        for kind, code in (
+            ("funcref", "(drop (table.get {table} (local.get {local})))"),
+            ("externref", "(table.set {table} (local.get {local}) (ref.null extern))"),
+        )
+    }
+    found = {
+        "selects": text(
+            "(local " + "i32 " * 10 + ")", known(10) + loop(selects), "call $f", memory
+        ),
+        "globals": text(
+            "(local i32)",
+            loop(lines(1_000, "(global.set $g{n} (local.get 0))")),
+            "call $f",
+            lines(1_000, "(global $g{n} (mut i32) (i32.const 0))"),
+        ),
+        "references in globals": text(
+            "",
+            loop(lines(500, "(global.set $r (global.get $g{n}))")),
+            "call $f",
+            lines(500, "(global $g{n} externref (ref.null extern))")
+            + "(global $r (mut externref) (ref.null extern))",
+        ),
+        "types of indirect calls": text(
+            "(local i32) (local $long i64)",
+            loop(
+                " ".join(
+                    f"(call_indirect (type $t{n}) {given} (local.get 0))"
+                    for n, given in enumerate(arguments)
+                )
+            ),
+            "call $f",
+            " ".join(f"(type $t{n} (func (param {type})))" for n, type in enumerate(types))
+            + "(table 10 10 funcref)",
+        ),
+        "far loads": text(
+            "(local " + "i32 " * 10 + ")",
+            known(10)
+            + loop(
+                " ".join(
+                    f"(drop (i64.load offset={0x7FFF_FF00 + n} (local.get {n % 10})))"
+                    for n in range(500)
+                )
+            ),
+            "call $f",
+            memory,
+        ),
+    }
+    for kind, (head, code, extra) in elements.items():
+        found[f"elements of {kind}"] = text(head, code, "call $f", extra)
+    return found
+
+
+def _signatures(text: Text) -> dict[str, str]:
+    """Parameters and results, which take a place where they are made and where they arrive."""
+    found = {}
+    for type, zero in (("i64", "i64.const 1"), ("f32", "f32.const 1"), ("v128", _VECTOR)):
+        for count in (8, 9, 64, 128):
+            values = " ".join([type] * count)
+            found[f"{count} results of {type}"] = text(
+                f"(result {values})", "call $f", "call $f " + "drop " * count
+            )
+        half = " ".join([type] * 64)
+        arguments = " ".join(f"(local.get {(n * 7 + 3) % 64})" for n in range(64))
+        found[f"64 parameters and results of {type}"] = text(
+            f"(param {half}) (result {half})",
+            arguments + " call $f " + " ".join(f"(local.set {n})" for n in range(64)) + arguments,
+            f"({zero})" * 64 + "call $f " + "drop " * 64,
+        )
+    return found
+
+
+_VECTOR = "v128.const i64x2 1 1"
+
+Lines = Callable[[int, str], str]
+Text = Callable[..., str]
 
 
 def _adversaries() -> dict[str, str]:
@@ -104,6 +221,8 @@ def _adversaries() -> dict[str, str]:
         "call $f",
         "(memory 4) (table funcref (elem $f))",
     )
+    found.update(_values_that_operators_leave(text, lines))
+    found.update(_signatures(text))
     # A leaf whose frame is not counted, below the last call that fits.
     found["leaves"] = text(
         "",
@@ -111,10 +230,97 @@ def _adversaries() -> dict[str, str]:
         "call $f",
         f"{memory} (func $leaf (local {'f64 ' * 100}) {kept('f64', 100).replace('call $f', '')})",
     )
+    # Nearly as large as a leaf may be without being counted.
+    found["large leaves"] = text(
+        "",
+        "call $leaf call $f",
+        "call $f",
+        f"{memory} (func $leaf (local {'i64 ' * 60}) {kept('i64', 60)})".replace("call $f", ""),
+    )
+
+    def with_more_locals(count: int) -> str:
+        return text(f"(local {'i64 ' * (100 + count)})", kept("i64", 100), "call $f", memory)
+
+    frame = instrumented(with_more_locals(0)).frames[0]
+    most = (THUNK_BYTES - frame) // 8
+    found["the largest frame without a thunk"] = with_more_locals(most)
+    found["the smallest frame with a thunk"] = with_more_locals(most + 1)
+    found["work of the engine"] = text(
+        "",
+        """(memory.fill (i32.const 0) (i32.const 1) (i32.const 1000))
+        (memory.copy (i32.const 9) (i32.const 0) (i32.const 1000))
+        (drop (memory.grow (i32.const 0))) (drop (table.grow (ref.null func) (i32.const 0)))
+        (table.fill (i32.const 0) (ref.func $f) (i32.const 2))
+        (drop (f64.nearest (f64.const 2.5)))
+        call $f""",
+        "call $f",
+        f"{memory} (table 4 8 funcref) (elem declare func $f)",
+    )
+    found["a large cycle"] = text(
+        "",
+        "call $c0",
+        "call $f",
+        " ".join(
+            f"(func $c{n} (local {'i64 ' * n * 3} {'f64 ' * (n % 3)}) call $c{n + 1})"
+            for n in range(60)
+        )
+        + "(func $c60 call $f)",
+    )
+    found["mixed frames"] = text(
+        "",
+        """(call_indirect (i32.rem_u (i32.wrap_i64 (global.get $depth)) (i32.const 4)))""",
+        "call $f",
+        f"""{memory} (table funcref (elem $f $wide $far $deep))
+        (func $wide (local {"v128 " * 100}) call $f)
+        (func $far (local {"i64 " * 2_000}) {kept("i64", 2_000)})
+        (func $deep {"i32.const 1 " * 300} call $f {"drop " * 300})""",
+    )
     return found
 
 
 ADVERSARIES = _adversaries()
+# The native frame is the closest to the one that is counted, or work is done below it.
+HARDEST = (
+    "1,000 vectors",
+    "selects",
+    "globals",
+    "references in globals",
+    "types of indirect calls",
+    "far loads",
+    "elements of externref",
+    "128 results of v128",
+    "leaves",
+    "large leaves",
+    "the largest frame without a thunk",
+    "the smallest frame with a thunk",
+    "work of the engine",
+    "a large cycle",
+    "mixed frames",
+)
+
+
+@cache
+def engine(native_bytes: int) -> wasmtime.Engine:
+    config = wasmtime.Config()
+    config.max_wasm_stack = native_bytes
+    return wasmtime.Engine(config)
+
+
+def end_of_recursion(data: bytes, stack: int, native_bytes: int) -> tuple[int, int, int]:
+    """What "run" paid, what it left of the stack, and how deep it came, on Wasmtime."""
+    store = wasmtime.Store(engine(native_bytes))
+    module = wasmtime.Module(store.engine, data)
+    exports: Any = wasmtime.Instance(store, module, []).exports(store)
+    exports[FUEL].set_value(store, wasmtime.Val.i64(PLENTY))
+    exports[STACK].set_value(store, wasmtime.Val.i64(stack))
+    with pytest.raises(wasmtime.Trap) as caught:
+        exports["run"](store)
+    assert caught.value.trap_code is wasmtime.TrapCode.UNREACHABLE
+    left: int = exports[STACK].value(store)
+    assert left < 0
+    paid: int = PLENTY - exports[FUEL].value(store)
+    depth: int = exports["depth"].value(store)
+    return paid, left, depth
 
 
 class TestStack:
@@ -139,6 +345,18 @@ class TestStack:
             lambda: on_wasmer(data, "run", read=("depth",)), stack_bytes=(1 << 20) + (256 << 10)
         )
         assert ran == on_wasmtime(data, "run", read=("depth",))
+
+    @pytest.mark.parametrize("kib", [128, 512, 1024, 2048])
+    def test_it_does_so_with_any_stack(self, kib: int) -> None:
+        """The limit is 64 KiB less than the native stack."""
+        stack = (kib - 64) << 10
+        for name in HARDEST:
+            data = instrumented(ADVERSARIES[name]).wasm
+            ended = end_of_recursion(data, stack, kib << 10)
+            if has_wasmer():
+                run = partial(on_wasmer, data, "run", stack=stack, read=("depth",))
+                ran = in_a_thread(run, stack_bytes=(kib + 256) << 10)
+                assert (ran.outcome, ran.paid, ran.stack_left, *ran.read) == ("stack", *ended), name
 
     @pytest.mark.parametrize("run", ENGINES)
     def test_depth_follows_from_the_stack_that_is_given(self, run: Runner) -> None:
