@@ -98,6 +98,8 @@ class Binding:
         reason: why it cannot be used here; None if it can.
         remedy: the command that mends it; None if there is none.
         isolation: "process" if it must only run in a worker process.
+        stack_bytes: the most native stack that a guest can have, if that is less
+            than ``Limits`` allow.
         interrupts: whether it can stop a guest that runs, see
             ``Instance.set_deadline``.
         any_thread: False if an instance works only in the thread that made it.
@@ -109,6 +111,7 @@ class Binding:
     reason: str | None = None
     remedy: str | None = None
     isolation: Isolation = "none"
+    stack_bytes: int | None = None
     interrupts: bool = False
     any_thread: bool = True
 

@@ -51,7 +51,7 @@ class PluginLoader:
     Raises:
         ConfigError: the configuration or an argument is wrong.
         BackendUnavailable, BackendConflict: the backend cannot be used.
-        LimitNotEnforceable: the backend has no wall clock.
+        LimitNotEnforceable: the backend has no wall clock, or not so much stack.
     """
 
     def __init__(
@@ -89,12 +89,14 @@ class PluginLoader:
             raise config.blame(error) from None
         self.limits = config.limits
         if self.limits.wall_clock_seconds is not None and not self.binding.interrupts:
-            origin = config.origins.get("limits.wall_clock_seconds")
-            raise LimitNotEnforceable(
+            raise self._not_enforceable(
                 "wall_clock_seconds",
-                backend=f"{self.backend} ({self.binding.name})",
-                hint="set isolation to 'process': a worker process can always be stopped",
-                source=None if origin is None else str(origin),
+                "set isolation to 'process': a worker process can always be stopped",
+            )
+        most = self.binding.stack_bytes
+        if most is not None and self.limits.stack_bytes > most:
+            raise self._not_enforceable(
+                "stack_bytes", f"it has a stack of {most:,} bytes: set no more, or use another one"
             )
         _log.debug("plugins run on %s (%s)", self.backend, self.binding.engine)
 
@@ -107,6 +109,15 @@ class PluginLoader:
     def binding(self) -> Binding:
         """The binding of the backend in use."""
         return self._backend.binding
+
+    def _not_enforceable(self, limit: str, hint: str) -> LimitNotEnforceable:
+        origin = self.config.origins.get(f"limits.{limit}")
+        return LimitNotEnforceable(
+            limit,
+            backend=f"{self.backend} ({self.binding.name})",
+            hint=hint,
+            source=None if origin is None else str(origin),
+        )
 
     def load(self, source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Plugin:
         """Load a plugin from a file, or from the bytes of a binary module.

@@ -19,6 +19,8 @@ _LAST_NATIVE_PYTHON = (3, 10)
 _PROVEN_SDK = "0.5."
 _SDK_REQUIREMENT = "wasmer-sdk>=0.5.0,<0.6"
 _SDK_GLIBC = (2, 35)
+_SDK_STACK_BYTES = 1 << 20
+"""Wasmer's default; the package has no option for it."""
 _INSTALL_EXTRA = "pip install 'sen-host[wasmer]'"
 _INSTALL_SDK = f"pip install '{_SDK_REQUIREMENT}'"
 
@@ -48,6 +50,7 @@ def sdk_binding() -> Binding:
         reason=reason,
         remedy=remedy,
         isolation="process",
+        stack_bytes=_SDK_STACK_BYTES,
     )
 
 

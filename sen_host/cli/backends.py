@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sen_host.cli.options import Call, call_options
-from sen_host.cli.output import one_line, write_json, write_report
+from sen_host.cli.output import one_line, size, write_json, write_report
 from sen_host.limits import FUEL_SCHEDULE
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def _as_json(backend: BackendInfo) -> dict[str, Any]:
                 "reason": binding.reason,
                 "remedy": binding.remedy,
                 "isolation": binding.isolation,
+                "stack_bytes": binding.stack_bytes,
                 "interrupts": binding.interrupts,
                 "any_thread": binding.any_thread,
             }
@@ -96,6 +97,8 @@ def _rows(binding: Binding) -> Iterator[tuple[Any, Any]]:
     if binding.available:
         where = "a worker process" if binding.isolation == "process" else "this process"
         yield "", f"runs in {where}"
+        if binding.stack_bytes is not None:
+            yield "", f"has a call stack of {size(binding.stack_bytes)}"
         if not binding.interrupts:
             yield "", "keeps no wall clock; in a worker process (--isolation process) it does"
         if not binding.any_thread:

@@ -88,6 +88,7 @@ class Connection:
             "reason": binding.reason,
             "remedy": binding.remedy,
             "isolation": binding.isolation,
+            "stack_bytes": binding.stack_bytes,
             "interrupts": binding.interrupts,
             "any_thread": binding.any_thread,
         }
