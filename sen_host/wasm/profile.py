@@ -1,7 +1,8 @@
-"""The accepted profile: what every bundled engine runs, checked before any engine sees it.
+"""The accepted profile: what every bundled engine runs alike, checked before one sees it.
 
 It is WebAssembly 2.0 without the exceptions in ``exceptions``, and with the
-bounds there. A plugin that loads on one engine then loads on all of them.
+bounds there. A plugin that loads on one engine then loads on all of them, and
+runs alike.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from sen_host.wasm.exceptions import (
     LABELS,
     SIGNATURE,
     SIMD,
-    SIMD_OPERATORS,
     TABLE_MAXIMUM,
     TABLE_MINIMUM,
     Bound,
@@ -31,23 +31,17 @@ from sen_host.wasm.instructions import constant_expression, read_locals
 from sen_host.wasm.leb128 import decode_signed, decode_unsigned
 from sen_host.wasm.module import ParsedModule, SectionId
 from sen_host.wasm.names import function_name
-from sen_host.wasm.operators import OPERATORS
+from sen_host.wasm.operators import OPERATORS, PREFIX_SIMD
 from sen_host.wasm.segments import ElementSegment, data_segments, element_segments
 from sen_host.wasm.tokens import split
 
 _GLOBAL_GET, _LOOP, _END, _BR_TABLE = 0x23, 0x03, 0x0B, 0x0E
 _EMPTY_BLOCK_TYPE = 0x40
 _SHOWN = 80
-
-_REFUSED_SIMD = {
-    operator.code & 0xFFFF: operator.name
-    for operator in OPERATORS.values()
-    if operator.name in SIMD_OPERATORS
-}
+_V128 = "v128"
 
 _first = itemgetter(0)
 # These look at a string of opcodes.
-_simd = re.compile(rb"\xfd").finditer
 _memory_operators = re.compile(rb"[\x3f\x40]").finditer
 _nesting = re.compile(rb"[\x02-\x04\x0b\x0e]").finditer
 
@@ -64,7 +58,8 @@ def check_profile(module: ParsedModule, accept: frozenset[str] = frozenset()) ->
             exceeds a bound, or is malformed. The message names the operator or
             type, its proposal, the function and the offset.
     """
-    _check_types(module)
+    _check_types(module, accept)
+    _check_globals(module, accept)
     _check_tables(module)
     _check_exports(module)
     for start, end in module.initialisers:
@@ -78,19 +73,33 @@ def check_profile(module: ParsedModule, accept: frozenset[str] = frozenset()) ->
         _check_function(module, index, accept)
 
 
-def _check_types(module: ParsedModule) -> None:
+def _check_types(module: ParsedModule, accept: frozenset[str]) -> None:
     for index, type in enumerate(module.types):
         count = len(type.params) + len(type.results)
         if count > SIGNATURE.most:
-            section = module.section(SectionId.TYPE)
-            assert section is not None
-            cursor = Cursor(module.data, section.content, section.end)
-            cursor.u32()
-            for _ in range(index):
-                cursor.byte()
-                cursor.value_types("parameters")
-                cursor.value_types("results")
-            _exceeds(f"function type {index}", count, SIGNATURE, cursor.offset)
+            _exceeds(f"function type {index}", count, SIGNATURE, _type_offset(module, index))
+        if SIMD not in accept and _V128 in type.params + type.results:
+            _refuse(SIMD, f"{_V128} in function type {index}", _type_offset(module, index))
+
+
+def _type_offset(module: ParsedModule, index: int) -> int:
+    section = module.section(SectionId.TYPE)
+    assert section is not None
+    cursor = Cursor(module.data, section.content, section.end)
+    cursor.u32()
+    for _ in range(index):
+        cursor.byte()
+        cursor.value_types("parameters")
+        cursor.value_types("results")
+    return cursor.offset
+
+
+def _check_globals(module: ParsedModule, accept: frozenset[str]) -> None:
+    imported = len(module.imported("global"))
+    for index, type in enumerate(module.globals):
+        if SIMD not in accept and type.value == _V128:
+            start, _ = module.initialisers[index]
+            _refuse(SIMD, f"{_V128} in global {imported + index}", start - 2)
 
 
 def _check_tables(module: ParsedModule) -> None:
@@ -144,13 +153,16 @@ def _check_constant(module: ParsedModule, start: int, end: int) -> int:
 
 
 def _check_function(module: ParsedModule, index: int, accept: frozenset[str]) -> None:
-    start, end = module.function_bodies[index]
+    body, end = module.function_bodies[index]
+    results = module.types[module.functions[index]].results
     try:
-        code = _Code(module.data, read_locals(module.data, start, end)[1], end)
+        locals, start = read_locals(module.data, body, end)
+        if SIMD not in accept and any(type == _V128 for _, type in locals):
+            _refuse(SIMD, f"{_V128} in a local", body)
+        code = _Code(module.data, start, end)
         if SIMD not in accept:
             code.check_simd()
         code.check_memory_operators()
-        results = module.types[module.functions[index]].results
         code.check_br_tables(results, module.types, any_types=DEAD_BR_TABLE in accept)
     except ModuleCompilation as error:
         number = len(module.imported("function")) + index
@@ -184,11 +196,11 @@ class _Code:
         return self.start + sum(map(len, self.tokens[:position]))
 
     def check_simd(self) -> None:
-        for match in _simd(self.opcodes):
-            token = self.tokens[match.start()]
-            sub_opcode = token[1] if token[1] < 0x80 else decode_unsigned(token, 1)[0]
-            if sub_opcode in _REFUSED_SIMD:
-                _refuse(SIMD, _REFUSED_SIMD[sub_opcode], self.offset(match.start()))
+        position = self.opcodes.find(PREFIX_SIMD)
+        if position >= 0:
+            sub_opcode, _ = decode_unsigned(self.tokens[position], 1)
+            operator = OPERATORS[PREFIX_SIMD << 16 | sub_opcode]
+            _refuse(SIMD, operator.name, self.offset(position))
 
     def check_memory_operators(self) -> None:
         """Wasmer 7 alone reads their last byte as an index of several bytes."""
@@ -261,7 +273,7 @@ def _refuse(name: str, what: str, offset: int) -> NoReturn:
     feature = FEATURES[name]
     raise ModuleCompilation(
         f"the module uses {what} of the {feature.proposal} proposal, which not every engine"
-        f" runs, at offset {offset:#x}",
+        f" runs right, at offset {offset:#x}",
         hint=f"{feature.remedy}; or accept {name!r} on an engine that runs it:"
         f" {', '.join(feature.engines)}",
         offset=offset,

@@ -354,7 +354,7 @@ class Body(Expressions):
     def _pile(self, depth: int) -> None:
         """Many operands at once."""
         height = self.random.choice((5, 40, 200, 1_500))
-        type = self.random.choice([t for t in self.value_types if t != "v128"])
+        type = self.random.choice(self.value_types)
         for _ in range(height):
             self._leaf(type)
         if self._chance(0.3):

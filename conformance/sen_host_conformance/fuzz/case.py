@@ -43,13 +43,16 @@ class Case:
 
     Attributes:
         known: by the beginning of an engine's name and version, why it is known to
-            differ: a fault of that engine which no host can mend.
+            differ: a fault of that engine which the host does not mend.
+        refused: the exception of the profile that keeps such modules out since; a
+            replay of them ends with LeftOut.
     """
 
     wasm: bytes
     calls: tuple[Call, ...]
     found: Found
     known: dict[str, str] = field(default_factory=dict)
+    refused: str | None = None
 
     def reasons(self, engines: Iterable[str]) -> list[str]:
         """Why these engines, such as ``Wasmer 2.1``, are known to differ."""
@@ -73,6 +76,8 @@ class Case:
         }
         if self.known:
             content["known"] = self.known
+        if self.refused is not None:
+            content["refused"] = self.refused
         path.write_text(json.dumps(content, indent=2) + "\n")
         if wasm_tools is not None:
             text = str(path.with_suffix(".wat"))
@@ -98,6 +103,7 @@ class Case:
             calls,
             Found(**content["found"]),
             content.get("known", {}),
+            content.get("refused"),
         )
 
 

@@ -45,9 +45,7 @@ def const(type: str, value: int) -> bytes:
         return b"\x42" + encode_signed((value & (1 << 64) - 1 ^ 1 << 63) - (1 << 63))
     if type == "f32":
         return b"\x43" + struct.pack("<I", value & 0xFFFF_FFFF)
-    if type == "f64":
-        return b"\x44" + struct.pack("<Q", value & (1 << 64) - 1)
-    return _OPCODES["v128.const"] + (value & (1 << 128) - 1).to_bytes(16, "little")
+    return b"\x44" + struct.pack("<Q", value & (1 << 64) - 1)
 
 
 def default(type: str) -> bytes:

@@ -36,7 +36,7 @@ MAX_ARGUMENTS = 3
 """Not every binding passes more."""
 
 _INTEGERS = ("i32", "i64")
-_CARRIERS = {"i32": "i32", "i64": "i64", "f32": "i32", "f64": "i64", "v128": "i64"}
+_CARRIERS = {"i32": "i32", "i64": "i64", "f32": "i32", "f64": "i64"}
 _CONVERSIONS = {
     ("i32", "i32"): b"",
     ("i64", "i64"): b"",
@@ -113,9 +113,9 @@ class _Fold:
 
     def __init__(self, params: int) -> None:
         # One local of each type that a value may have to rest in.
-        self.declarations = [(1, "i64"), (1, "f32"), (1, "f64"), (1, "v128")]
+        self.declarations = [(1, "i64"), (1, "f32"), (1, "f64")]
         self.sum = params
-        self._rest = {"f32": params + 1, "f64": params + 2, "v128": params + 3}
+        self._rest = {"f32": params + 1, "f64": params + 2}
         self._add = (
             op("local.get", self.sum)
             + const("i64", _FACTOR)
@@ -126,13 +126,6 @@ class _Fold:
 
     def value(self, type: str) -> bytes:
         """Take the value on top of the stack."""
-        if type == "v128":
-            vector = self._rest[type]
-            halves = (
-                op("local.get", vector) + op("i64x2.extract_lane", lane) + self._add
-                for lane in (0, 1)
-            )
-            return op("local.set", vector) + b"".join(halves)
         if type in CANONICAL_NAN:
             integer = _CARRIERS[type]
             reinterpreted = op(f"{integer}.reinterpret_{type}")
@@ -157,8 +150,6 @@ def _adapter(index: int, type: FuncType) -> tuple[FuncType, bytes]:
         crossed += 1
         if name in CANONICAL_NAN:
             code.append(op(f"{name}.reinterpret_{_CARRIERS[name]}"))
-        elif name == "v128":
-            code.append(op("i64x2.splat"))
     code.append(op("call", index))
     results: tuple[str, ...] = ()
     fold = _Fold(len(params))

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 from sen_host.backend import FuncType
-from sen_host.wasm.operators import Immediate, Operator
 from sen_host_conformance.fuzz.encoding import TYPE_CODES, TYPED_SELECT, const, op
 from sen_host_conformance.fuzz.operands import LOADS, PLAIN, VALUE_TYPES
 from sen_host_conformance.fuzz.traps import Traps
@@ -42,8 +41,6 @@ class Expressions(Traps):
     def _operator(self, type: str, depth: int) -> None:
         while True:
             operator = self.random.choice(PLAIN[type])
-            if "v128" in operator.params and not self.module.simd:
-                continue
             if {"f32", "f64"} & {*operator.params} and not self.module.floats:
                 continue
             if "trunc_f" in operator.name and not self._chance(0.2):
@@ -55,15 +52,7 @@ class Expressions(Traps):
                 self._canonical(param)
         if any(mark in operator.name for mark in _DIVISIONS) and self._chance(0.8):
             self._emit(const(type, 1), op(f"{type}.or"))
-        self._emit(op(operator.name, *self._lanes(operator)))
-
-    def _lanes(self, operator: Operator) -> list[int]:
-        if operator.immediate is Immediate.LANES:
-            return [self._below(32) for _ in range(16)]
-        if operator.immediate is Immediate.LANE:
-            lanes = operator.name.partition(".")[0].partition("x")[2]
-            return [self._below(int(lanes))]
-        return []
+        self._emit(op(operator.name))
 
     def _load(self, type: str, depth: int) -> None:
         operator = self.random.choice(LOADS[type])
@@ -71,9 +60,6 @@ class Expressions(Traps):
         self._emit(self._access(operator.name))
 
     def _select(self, type: str, depth: int) -> None:
-        if type == "v128":  # Wasmer 2.1 takes its upper bits from the wrong operand.
-            self._operator(type, depth)
-            return
         self.expression(type, depth - 1)
         self.expression(type, depth - 1)
         self.expression("i32", depth - 1)

