@@ -39,7 +39,7 @@ from sen_host_conformance.fuzz.exercise import exercise
 from sen_host_conformance.fuzz.exposure import STATE, expose
 from sen_host_conformance.fuzz.shrink import instruction_count, shrink
 from sen_host_conformance.fuzz.sources import make
-from tests.wasm.support import wat
+from tests.wasm.support import wat, with_section
 
 POPCNT = op("i32.popcnt")
 CASES = sorted((Path(sen_host_conformance.fuzz.__file__).parent / "cases").glob("*.json"))
@@ -106,7 +106,7 @@ def _overcharged(wasm: bytes) -> bytes:
         bodies.append(sized(wasm[start:code] + b"".join(tokens)))
     section = module.section(SectionId.CODE)
     assert section is not None
-    return module.with_section(section, vector(bodies))
+    return with_section(module, section, vector(bodies))
 
 
 def crooked_arena() -> Arena:

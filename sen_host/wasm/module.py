@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from sen_host.backend import FuncType
 from sen_host.errors import ModuleCompilation
-from sen_host.wasm.leb128 import encode_unsigned
 
 EXTERN_KINDS = ("function", "table", "memory", "global")
 
@@ -133,18 +132,6 @@ class ParsedModule:
     def section(self, id: SectionId) -> Section | None:
         """The section with that id, which must not be CUSTOM."""
         return next((section for section in self.sections if section.id == id), None)
-
-    def with_section(self, section: Section, content: bytes) -> bytes:
-        """The module's bytes with other content in one of its sections."""
-        return b"".join(
-            (
-                self.data[: section.start],
-                bytes((section.id,)),
-                encode_unsigned(len(content)),
-                content,
-                self.data[section.end :],
-            )
-        )
 
     def type_of(self, export: Export) -> ExternType:
         """The type of an exported item.

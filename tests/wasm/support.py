@@ -15,6 +15,7 @@ import wasmtime
 
 from sen_host.errors import ModuleCompilation
 from sen_host.wasm.leb128 import encode_unsigned
+from sen_host.wasm.reader import ParsedModule, Section
 
 HEADER = b"\0asm\x01\0\0\0"
 PLUGINS = Path(__file__).parents[2] / "plugins"
@@ -170,3 +171,9 @@ def generated_module(seed: int) -> bytes:
     run = subprocess.run([wasm_tools(), "smith", *options], input=entropy, capture_output=True)
     assert run.returncode == 0, run.stderr.decode()
     return run.stdout
+
+
+def with_section(module: ParsedModule, old: Section, content: bytes) -> bytes:
+    """The module's bytes with other content in one of its sections."""
+    data = module.data
+    return data[: old.start] + section(old.id, content) + data[old.end :]

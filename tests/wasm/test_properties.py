@@ -29,6 +29,7 @@ from tests.wasm.support import (
     real_modules,
     section,
     wat,
+    with_section,
 )
 
 # Ranges of bytes, which move when something before them grows.
@@ -167,7 +168,7 @@ class TestReadingAndWriting:
         module = parse(MODULES[name])
         for found in module.sections:
             content = module.data[found.content : found.end]
-            again = parse(module.with_section(found, content))
+            again = parse(with_section(module, found, content))
             assert structure(again) == structure(module)
             assert contents(again) == contents(module)
 
@@ -191,7 +192,7 @@ class TestReadingAndWriting:
         assert structure(parse(longer)) == structure(module)
         for found in module.sections:
             content = data[found.content : found.end]
-            assert structure(parse(module.with_section(found, content))) == structure(module)
+            assert structure(parse(with_section(module, found, content))) == structure(module)
 
 
 class TestLimits:
