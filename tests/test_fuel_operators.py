@@ -140,6 +140,22 @@ def test_which_frames_count() -> None:
         assert frames(f"(local {'i32 ' * locals})") == (frame, 0)
 
 
+def test_functions_whose_calls_go_no_deeper_than_a_leaf_do_not_count() -> None:
+    def chain(*locals: int) -> tuple[int, ...]:
+        functions = [
+            f"(func (local {'i64 ' * count}) {f'call {index - 1}' if index else ''})"
+            for index, count in enumerate(locals)
+        ]
+        text = f"(module {' '.join(functions)} (func (call {len(locals)})) (func))"
+        return instrument(parse(bytes(wasmtime.wat2wasm(text)))).frames
+
+    # Frames of 96 + 8 * locals: 1,096, 2,096 and 904 bytes make 4,096 together.
+    # The last but one calls what stands behind it.
+    assert chain(125, 250, 101) == (0, 0, 0, 96, 0)
+    assert chain(125, 250, 102) == (0, 0, 912, 96, 0)
+    assert chain(125, 250, 102, 0) == (0, 0, 912, 96, 96, 0)
+
+
 @pytest.mark.parametrize(
     ("params", "results", "extra"),
     [
@@ -179,7 +195,7 @@ def samples() -> Instrumented:
     functions = " ".join(sample.text(str(index)) for index, sample in enumerate(SAMPLES))
     text = f"""(module (memory (export "memory") 1 9) (data $d "abc") (table $t 9 20 funcref)
       (elem (table $t) (i32.const 0) func $nothing) (elem $e func $nothing $nothing $nothing)
-      (global $g (mut i32) (i32.const 0)) (func $nothing) {functions})"""
+      (global $g (mut i32) (i32.const 0)) {functions} (func $nothing))"""
     return instrument(parse(bytes(wasmtime.wat2wasm(text))))
 
 
@@ -198,6 +214,6 @@ def test_the_cost_of_every_operator() -> None:
 
 
 def test_the_frame_of_every_operator() -> None:
-    _, *frames = samples().frames
+    *frames, _ = samples().frames
     for sample, frame in zip(SAMPLES, frames, strict=True):
         assert frame == sample.frame, sample

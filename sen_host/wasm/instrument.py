@@ -40,7 +40,7 @@ class Instrumented:
     Attributes:
         wasm: its binary.
         frames: for each function that the module defines, the bytes of stack
-            that it takes; 0 for a leaf that is not counted.
+            that it takes; 0 where that is not counted.
         has_start: whether START is there to be called.
     """
 
@@ -112,9 +112,11 @@ class _Instrumenter:
         bodies: list[bytes] = []
         moved: list[tuple[int, bytes]] = []
         frames: list[int] = []
-        for type_index, (start, end) in zip(module.functions, module.function_bodies, strict=True):
+        for index, (type_index, (start, end)) in enumerate(
+            zip(module.functions, module.function_bodies, strict=True), self.imported
+        ):
             type = module.types[type_index]
-            body, frame = self.meter.function(module.data, start, end, type)
+            body, frame = self.meter.function(index, module.data, start, end, type)
             if len(body) > MAX_BODY_BYTES:
                 raise ModuleCompilation(
                     f"a function of {end - start:,} bytes has {len(body):,} once it is metered,"

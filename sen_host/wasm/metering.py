@@ -47,7 +47,7 @@ FRAME_BYTES = 96
 """What the smallest native frame is taken for."""
 
 LEAF_BYTES = 4096
-"""Frames of functions that call nothing are not counted up to this size."""
+"""Frames are not counted where it is certain that calls go no deeper than this."""
 
 THUNK_BYTES = 8192
 """A function with a larger frame is checked before that frame is made."""
@@ -198,13 +198,17 @@ class Meter:
         self._label = _Labels().__getitem__
         self._injected: dict[int, Injected] = {}
         self._indices = indices
+        # The functions whose frames are not counted, and how deep their calls go.
+        self._depths: dict[int, int] = {}
 
-    def function(self, data: bytes, start: int, end: int, type: FuncType) -> tuple[bytes, int]:
-        """Meter the body ``data[start:end]`` of a function.
+    def function(
+        self, index: int, data: bytes, start: int, end: int, type: FuncType
+    ) -> tuple[bytes, int]:
+        """Meter the body ``data[start:end]`` of a function; those in front of it come first.
 
         Returns:
-            The new body, and the bytes of stack that it takes; 0 for a leaf
-            that is not counted.
+            The new body, and the bytes of stack that it takes; 0 if they are
+            not counted.
 
         Raises:
             ModuleCompilation: an operator is not known, or there are too many
@@ -231,14 +235,17 @@ class Meter:
             if len(self._injected) > _REMEMBERED_COUNTS:
                 self._injected.clear()
             injected = self._injected[count] = Injected(count, self._indices)
-        peak, calls = self._meter(tokens, opcodes, injected)
+        peak, depth = self._meter(tokens, opcodes, injected)
         peak = max(peak, _extra_height(type))
         wide = bool(opcodes.translate(None, _NOT_FLOATS)) or any(
             kind in _FLOAT_TYPES for kind in (*type.params, *(kind for _, kind in declarations))
         )
         work = sum(len(opcodes.translate(None, below)) for below in _BELOW)
         frame = FRAME_BYTES + (16 if wide else 8) * (count + 3 * peak + work)
-        counted = calls or frame > LEAF_BYTES
+        counted = depth is None or frame + depth > LEAF_BYTES
+        if not counted:
+            assert depth is not None
+            self._depths[index] = frame + depth
         groups, groups_end = decode_unsigned(data, start)
         head = (
             encode_unsigned(groups + 2)
@@ -256,20 +263,24 @@ class Meter:
         """A body that looks whether a frame fits before it calls ``function``."""
         return thunk(params, frame, function, self._indices)
 
-    def _meter(self, tokens: list[bytes], opcodes: bytes, injected: Injected) -> tuple[int, bool]:
+    def _meter(
+        self, tokens: list[bytes], opcodes: bytes, injected: Injected
+    ) -> tuple[int, int | None]:
         """Put charges and checks into ``tokens``, and at its end the charge of the entry.
 
         This runs for each instruction that may end a stretch, so it is one loop
         without calls, as far as possible.
 
         Returns:
-            The greatest height of the operand stack, and whether there is a call.
+            The greatest height of the operand stack, and how deep calls go beyond
+            this function, in bytes; None if that is not certain.
         """
         # A subscript of these dicts would be slower than their method.
         stretch, label_of, call = self._stretch, self._label, self._call
         store_stack, load_fuel = injected.store_stack, injected.load_fuel
         height = peak = dead = 0
-        has_call = False
+        depths = self._depths
+        deepest: int | None = 0
         # The stretches, by the token behind which each starts. The cost of the
         # current one is in its own variable.
         entry = current = len(tokens)
@@ -363,14 +374,19 @@ class Meter:
                 costs[current] = cost + 1
                 current, cost = position, 0
             elif code in (_CALL, _CALL_INDIRECT):
-                has_call = True
                 token = tokens[position]
-                delta, extra = call(token)
+                delta, extra, callee = call(token)
                 height += delta
                 if height + extra > peak:
                     peak = height + extra
                 cost += 1
-                tokens[position] = store_stack + token + load_fuel
+                if callee in depths:
+                    tokens[position] = token + load_fuel
+                    if deepest is not None and depths[callee] > deepest:
+                        deepest = depths[callee]
+                else:
+                    tokens[position] = store_stack + token + load_fuel
+                    deepest = None
             elif code == _BR:
                 label = label_of(tokens[position])
                 constructs[label] |= _TARGET
@@ -414,7 +430,7 @@ class Meter:
                 tokens[start] += charge(cost)
         for start, depth in loops:
             tokens[start] += check_at(depth)
-        return peak, has_call
+        return peak, deepest
 
     def _block_effect(self, token: bytes) -> tuple[int, int]:
         code = token[1]
@@ -462,8 +478,11 @@ class _Labels(dict[bytes, int]):
         return found
 
 
-class _Calls(dict[bytes, tuple[int, int]]):
-    """How a call, or call_indirect, changes the height of the stack, and its extra height."""
+class _Calls(dict[bytes, tuple[int, int, int]]):
+    """How a call changes the height of the stack, its extra height, and whom it calls.
+
+    That is -1 for call_indirect.
+    """
 
     def __init__(
         self, deltas: Sequence[int], extras: Sequence[int], functions: Sequence[int]
@@ -473,13 +492,13 @@ class _Calls(dict[bytes, tuple[int, int]]):
         self._extras = extras
         self._functions = functions
 
-    def __missing__(self, token: bytes) -> tuple[int, int]:
+    def __missing__(self, token: bytes) -> tuple[int, int, int]:
         index, _ = decode_unsigned(token, 1)
         if token[0] == _CALL:
-            index = self._functions[index]
-            found = self._deltas[index], self._extras[index]
+            type = self._functions[index]
+            found = self._deltas[type], self._extras[type], index
         else:
-            found = self._deltas[index] - 1, self._extras[index]
+            found = self._deltas[index] - 1, self._extras[index], -1
         if len(self) < _REMEMBERED:
             self[token] = found
         return found
