@@ -16,8 +16,8 @@ from sen_host.backend import COUNTER_MAX, FUEL, FuncType, Instance, Module, Trap
 from sen_host.engines import backends, open_backend
 from sen_host.errors import FuelExhausted, InvalidLimit, TrapKind
 from sen_host.limits import PAGE_BYTES, Limits
+from sen_host.wasm.frames import FRAME_BYTES, LEAF_BYTES, THUNK_BYTES
 from sen_host.wasm.instrument import Instrumented, instrument
-from sen_host.wasm.metering import FRAME_BYTES, LEAF_BYTES, THUNK_BYTES
 from sen_host.wasm.reader import ParsedModule, parse
 from tests.fuel_page import (
     CLAIMS,

@@ -13,8 +13,8 @@ from sen_host.abi import enter
 from sen_host.backend import FUEL, FuncType, Trap
 from sen_host.engines import open_backend
 from sen_host.limits import Limits
+from sen_host.wasm.frames import LEAF_BYTES
 from sen_host.wasm.instrument import Instrumented, instrument
-from sen_host.wasm.metering import LEAF_BYTES
 from sen_host.wasm.operators import OPERATORS, Immediate, Operator
 from sen_host.wasm.reader import parse
 from tests.fuel_page import (

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from sen_host.backend import EXHAUSTED, FUEL, RESERVED, STACK, START, FuncType
 from sen_host.errors import ModuleCompilation
 from sen_host.wasm.cursor import VALUE_TYPES
+from sen_host.wasm.frames import THUNK_BYTES
 from sen_host.wasm.leb128 import decode_unsigned, encode_unsigned
 from sen_host.wasm.memory_limit import limit_memory
-from sen_host.wasm.metering import THUNK_BYTES, Indices, Meter
+from sen_host.wasm.metering import Indices, Meter
 from sen_host.wasm.reader import MAX_BODY_BYTES, MAX_ITEMS, ParsedModule, SectionId
 from sen_host.wasm.table_limit import limit_tables
 

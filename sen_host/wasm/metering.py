@@ -27,44 +27,35 @@ more when it is entered, and bulk operations one more for each byte, element or 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from operator import itemgetter
 
 from sen_host.backend import FuncType
 from sen_host.errors import ModuleCompilation
 from sen_host.wasm.cursor import VALUE_TYPES
+from sen_host.wasm.frames import LEAF_BYTES, extra_height, frame_bytes
 from sen_host.wasm.injected import ADDED_LOCALS, LOCALS, Indices, Injected, thunk
 from sen_host.wasm.instructions import MAX_LOCALS, read_locals
 from sen_host.wasm.leb128 import decode_signed, decode_unsigned, encode_signed, encode_unsigned
-from sen_host.wasm.operators import OPERATORS, PREFIX_MISC, PREFIX_SIMD, Immediate, Operator
+from sen_host.wasm.opcodes import (
+    BULK,
+    DROPS,
+    PLAIN,
+    PUSHES,
+    TABLE_SIZE,
+    bulk_delta,
+    delta,
+    opcodes_of,
+)
 from sen_host.wasm.tokens import split
 
-__all__ = ["FRAME_BYTES", "LEAF_BYTES", "THUNK_BYTES", "Indices", "Meter"]
-
-FRAME_BYTES = 96
-"""What the smallest native frame is taken for."""
-
-LEAF_BYTES = 4096
-"""Frames are not counted where it is certain that calls go no deeper than this."""
-
-THUNK_BYTES = 8192
-"""A function with a larger frame is checked before that frame is made."""
+__all__ = ["Indices", "Meter"]
 
 _END, _BR_IF, _BLOCK, _CALL, _BR, _IF, _LOOP = 0x0B, 0x0D, 0x02, 0x10, 0x0C, 0x04, 0x03
 _ELSE, _RETURN, _UNREACHABLE, _BR_TABLE, _CALL_INDIRECT = 0x05, 0x0F, 0x00, 0x0E, 0x11
 _MEMORY_GROW = 0x40
 _LAST_OPENING = _IF  # block, loop, if: 2, 3, 4
 _EMPTY_BLOCK = b"\x02\x40"
-
-# In the string of a function's opcodes, operators behind a prefix stand as
-# bytes that no operator of WebAssembly 2.0 has, by what they do to the stack.
-_PUSHES = {1: 0xF1, 0: 0xF0, -1: 0xF2, -2: 0xF3}
-_DROPS = 0xF4
-"""data.drop and elem.drop"""
-_BULK_CODE = 0xF5
-_TABLE_SIZE = 0xF6
 
 _VALUE_TYPE_CODES = {name: code for code, name in VALUE_TYPES.items()}
 
@@ -83,7 +74,7 @@ _CONTROLS = bytes(
         _BR_TABLE,
         _CALL_INDIRECT,
         _MEMORY_GROW,
-        _BULK_CODE,
+        BULK,
     )
 )
 """All that may end a stretch."""
@@ -91,69 +82,6 @@ _CONTROLS = bytes(
 # What is known of a construct that is open, in an integer: whether a branch goes
 # to its label, whether it is a loop, and above these bits the height behind it.
 _TARGET, _IS_LOOP, _FLAGS, _HEIGHT = 1, 2, 3, 2
-
-_WORKING = frozenset((Immediate.ACCESS, Immediate.I32, Immediate.I64, Immediate.F32, Immediate.F64))
-_first = itemgetter(0)
-_prefixes = re.compile(b"[\xfc\xfd]").finditer
-
-
-def _weight(operator: Operator) -> int:
-    """How many values a compiler may keep alive for long because of the operator.
-
-    Among them are what it has computed on the way: the address of an element
-    or a global, the type of an indirect call.
-    """
-    if operator.name in ("call_indirect", "table.get", "table.set"):
-        return 3
-    if operator.name in ("global.get", "global.set") or operator.immediate in (
-        Immediate.TYPES,
-        Immediate.ACCESS,
-    ):
-        return 2
-    if (
-        operator.proposal == "SIMD"
-        or operator.immediate in _WORKING
-        or (
-            operator.name in ("select", "memory.size", "ref.is_null", "ref.null", "ref.func")
-            or 0x45 <= operator.code <= 0xC4
-        )
-    ):
-        return 1
-    return 0
-
-
-def _delta(operator: Operator) -> int:
-    return len(operator.results) - len(operator.params)
-
-
-def _prefixed_code(operator: Operator) -> int:
-    if operator.unit:
-        return _BULK_CODE
-    if operator.name == "table.size":
-        return _TABLE_SIZE
-    return _DROPS if operator.name.endswith(".drop") else _PUSHES[_delta(operator)]
-
-
-_PLAIN = {code: operator for code, operator in OPERATORS.items() if code <= 0xFF}
-_PREFIXED = {code: _prefixed_code(operator) for code, operator in OPERATORS.items() if code > 0xFF}
-_WORKING_CODES = (*_PUSHES.values(), _TABLE_SIZE)
-_BELOW = [
-    bytes(
-        code
-        for code in range(256)
-        if (_weight(_PLAIN[code]) if code in _PLAIN else int(code in _WORKING_CODES)) < weight
-    )
-    for weight in (1, 2, 3)
-]
-"""Opcodes of less weight than 1, 2, 3."""
-_FLOATS = bytes(
-    code
-    for code, operator in _PLAIN.items()
-    if {"f32", "f64"}.intersection(operator.params + operator.results)
-) + bytes(_PUSHES.values())
-_NOT_FLOATS = bytes(set(range(256)).difference(_FLOATS))
-_FLOAT_TYPES = frozenset({"f32", "f64", "v128"})
-_IN_REGISTERS = 8
 
 
 def _effect(cost: int, delta: int) -> int:
@@ -163,12 +91,12 @@ def _effect(cost: int, delta: int) -> int:
 
 def _effects() -> bytes:
     effects = bytearray(256)
-    for code, operator in _PLAIN.items():
-        effects[code] = _effect(operator.cost, _delta(operator))
-    for change, code in _PUSHES.items():
+    for code, operator in PLAIN.items():
+        effects[code] = _effect(operator.cost, delta(operator))
+    for change, code in PUSHES.items():
         effects[code] = _effect(1, change)
-    effects[_DROPS] = _effect(1, 0)
-    effects[_TABLE_SIZE] = _effect(1, 1)
+    effects[DROPS] = _effect(1, 0)
+    effects[TABLE_SIZE] = _effect(1, 1)
     for code in _CONTROLS:
         effects[code] = _STRETCH_ENDS
     return bytes(effects)
@@ -189,10 +117,11 @@ class Meter:
 
         For each type with several results, there must be one with these results alone.
         """
-        self._block_types = {type.results: _block_type(type.results, types) for type in types}
+        known = {type: index for index, type in enumerate(types)}
+        self._block_types = {type.results: _block_type(type.results, known) for type in types}
         self._type_effects = [(len(type.params), len(type.results)) for type in types]
         deltas = [given - taken for taken, given in self._type_effects]
-        self._extra = [_extra_height(type) for type in types]
+        self._extra = [extra_height(type) for type in types]
         self._call = _Calls(deltas, self._extra, functions).__getitem__
         self._stretch = _Stretches().__getitem__
         self._label = _Labels().__getitem__
@@ -224,24 +153,14 @@ class Meter:
                 offset=start,
             )
         tokens = split(data, code, end)
-        opcodes = bytes(map(_first, tokens))
-        if PREFIX_MISC in opcodes or PREFIX_SIMD in opcodes:
-            codes = bytearray(opcodes)
-            for match in _prefixes(opcodes):
-                codes[match.start()] = _code_of(tokens[match.start()])
-            opcodes = bytes(codes)
+        opcodes = opcodes_of(tokens)
         injected = self._injected.get(count)
         if injected is None:
             if len(self._injected) > _REMEMBERED_COUNTS:
                 self._injected.clear()
             injected = self._injected[count] = Injected(count, self._indices)
         peak, depth = self._meter(tokens, opcodes, injected)
-        peak = max(peak, _extra_height(type))
-        wide = bool(opcodes.translate(None, _NOT_FLOATS)) or any(
-            kind in _FLOAT_TYPES for kind in (*type.params, *(kind for _, kind in declarations))
-        )
-        work = sum(len(opcodes.translate(None, below)) for below in _BELOW)
-        frame = FRAME_BYTES + (16 if wide else 8) * (count + 3 * peak + work)
+        frame = frame_bytes(opcodes, type, declarations, peak)
         counted = depth is None or frame + depth > LEAF_BYTES
         if not counted:
             assert depth is not None
@@ -414,7 +333,7 @@ class Meter:
                 dead = 1
             else:  # memory.grow and what costs by the count on top of the stack
                 cost += 1
-                height += _bulk_delta(tokens[position])
+                height += bulk_delta(tokens[position])
                 check = injected.check(len(constructs) - 1)
                 tokens[position] = injected.count + check + tokens[position]
         if not dead:
@@ -442,13 +361,13 @@ class Meter:
         return self._type_effects[index]
 
 
-def _block_type(results: tuple[str, ...], types: Sequence[FuncType]) -> bytes:
+def _block_type(results: tuple[str, ...], types: Mapping[FuncType, int]) -> bytes:
     """A block type without parameters."""
     if not results:
         return b"\x40"
     if len(results) == 1:
         return bytes((_VALUE_TYPE_CODES[results[0]],))
-    return encode_signed(types.index(FuncType((), results)))
+    return encode_signed(types[FuncType((), results)])
 
 
 _REMEMBERED = 1 << 16
@@ -504,14 +423,6 @@ class _Calls(dict[bytes, tuple[int, int, int]]):
         return found
 
 
-def _extra_height(type: FuncType) -> int:
-    """What many parameters and results take besides: they are handed over in memory."""
-    values = type.params + type.results
-    if len(values) <= _IN_REGISTERS:
-        return 0
-    return sum(3 if value in _FLOAT_TYPES else 2 for value in values)
-
-
 def _table_labels(table: bytes) -> set[int]:
     """The labels of a br_table."""
     count, offset = decode_unsigned(table, 1)
@@ -522,16 +433,3 @@ def _table_labels(table: bytes) -> set[int]:
         label, offset = decode_unsigned(table, offset)
         labels.add(label)
     return labels
-
-
-def _code_of(token: bytes) -> int:
-    """An opcode of one byte for an instruction behind a prefix."""
-    sub = token[1] if token[1] < 0x80 else decode_unsigned(token, 1)[0]
-    return _PREFIXED[token[0] << 16 | sub]
-
-
-def _bulk_delta(token: bytes) -> int:
-    code = token[0]
-    if code == PREFIX_MISC:
-        code = code << 16 | decode_unsigned(token, 1)[0]
-    return _delta(OPERATORS[code])

@@ -10,7 +10,7 @@ import pytest
 import wasmtime
 
 from sen_host.backend import FUEL, STACK
-from sen_host.wasm.metering import FRAME_BYTES, THUNK_BYTES
+from sen_host.wasm.frames import FRAME_BYTES, THUNK_BYTES
 from tests.wasm.metered import (
     ENGINES,
     PLENTY,
