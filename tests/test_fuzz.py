@@ -295,11 +295,42 @@ def planted() -> Planted:
     raise AssertionError("the fault was not found")
 
 
-def test_a_planted_fault_is_found_and_shrunk_to_its_core(planted: Planted) -> None:
+def test_a_planted_fault_is_found(planted: Planted) -> None:
     assert planted.found.field == "used"
+    assert POPCNT in planted.wasm
+
+
+COUNTING = """
+(module
+  (memory 1 2)
+  (global $sum (mut i64) (i64.const 3))
+  (table 2 funcref) (elem (i32.const 0) $bits $mix)
+  (func $mix (param i32 i64) (result i64)
+    (global.set $sum (i64.add (global.get $sum) (local.get 1)))
+    (i64.xor (global.get $sum) (i64.extend_i32_u (local.get 0))))
+  (func $bits (param i32) (result i32) (local i32)
+    (loop $again
+      (local.set 1 (i32.add (local.get 1) (i32.popcnt (local.get 0))))
+      (i32.store (i32.const 8) (local.get 1))
+      (br_if $again (local.tee 0 (i32.shr_u (local.get 0) (i32.const 1)))))
+    (local.get 1))
+  (func (param i32 i32) (result i32)
+    (if (result i32) (i32.lt_u (local.get 0) (i32.const 100))
+      (then (call $bits (local.get 1)))
+      (else (i32.wrap_i64 (call $mix (local.get 0) (i64.const 5)))))))
+"""
+
+
+def test_a_difference_is_shrunk_to_its_core() -> None:
     arena = crooked_arena()
+    target = expose(wat(COUNTING))
+    calls = [
+        Call("f0", (1, 2), 100, STACK_BYTES),
+        Call("f2", (200, 3), 1_000, STACK_BYTES),
+        Call("f2", (7, 1000), 1_000, STACK_BYTES),
+    ]
     try:
-        smaller, fewer = shrink(arena, planted.wasm, planted.calls, seconds=20)
+        smaller, fewer = shrink(arena, target.wasm, calls, seconds=300)
     finally:
         arena.close()
     code = [
@@ -308,7 +339,7 @@ def test_a_planted_fault_is_found_and_shrunk_to_its_core(planted: Planted) -> No
         for token in split(smaller, read_locals(smaller, start, end)[1], end)
     ]
     assert code.count(POPCNT) == 1
-    assert instruction_count(smaller) <= 8 < instruction_count(planted.wasm)
+    assert instruction_count(smaller) <= 8 < instruction_count(target.wasm)
     assert len(fewer) == 1
     assert fewer[0].fuel <= 8
 
