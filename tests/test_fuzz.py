@@ -23,6 +23,7 @@ from sen_host.wasm.operators import OPERATORS
 from sen_host.wasm.profile import check_profile
 from sen_host.wasm.reader import SectionId, parse
 from sen_host.wasm.tokens import split
+from sen_host.wasm.writer import sized, vector
 from sen_host_conformance.fuzz import Case, Settings, Summary, find_wasm_tools, open_backends, run
 from sen_host_conformance.fuzz.arena import (
     STACK_BYTES,
@@ -34,7 +35,7 @@ from sen_host_conformance.fuzz.arena import (
 from sen_host_conformance.fuzz.campaign import run_module
 from sen_host_conformance.fuzz.case import Found, replay
 from sen_host_conformance.fuzz.command import main
-from sen_host_conformance.fuzz.encoding import op, sized, vector
+from sen_host_conformance.fuzz.encoding import op
 from sen_host_conformance.fuzz.exercise import exercise
 from sen_host_conformance.fuzz.exposure import STATE, expose
 from sen_host_conformance.fuzz.shrink import instruction_count, shrink

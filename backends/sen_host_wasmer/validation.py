@@ -13,6 +13,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from sen_host.errors import EngineFault, ModuleCompilation
+from sen_host.wasm import writer
 from sen_host.wasm.cursor import Cursor
 from sen_host.wasm.leb128 import encode_unsigned
 from sen_host.wasm.reader import HEADER_BYTES, ParsedModule, Section, SectionId
@@ -104,7 +105,7 @@ def poison(module: ParsedModule) -> Poisoned | None:
             missing_start = False
             continue
         if missing_start and section.id in _BEHIND_EXPORTS:
-            copier.add(_section(SectionId.EXPORT, b"\x01" + _start_export(0)))
+            copier.add(writer.section(SectionId.EXPORT, writer.vector([_start_export(0)])))
             missing_start = False
         if section.id == SectionId.CODE:
             offset = _add_poison(copier, module, section)
@@ -143,7 +144,7 @@ def _add_start(copier: _Copier, module: ParsedModule, section: Section) -> None:
             names.append((name_start, cursor.offset))
         cursor.skip(1)
         cursor.u32()
-    aside = _encoded_name(_unused_name(module))
+    aside = writer.name(_unused_name(module))
     growth = sum(len(aside) - (name_end - name_start) for name_start, name_end in names)
     count = encode_unsigned(len(module.exports) + 1)
     copier.add(bytes((section.id,)))
@@ -182,17 +183,8 @@ def _add_poison(copier: _Copier, module: ParsedModule, section: Section) -> int:
     return len(copier.out) - len(_POISON)
 
 
-def _start_export(index: int) -> bytes:
-    return _encoded_name(_START) + b"\x00" + encode_unsigned(index)
-
-
-def _encoded_name(name: str) -> bytes:
-    encoded = name.encode()
-    return encode_unsigned(len(encoded)) + encoded
-
-
-def _section(id: SectionId, content: bytes) -> bytes:
-    return bytes((id,)) + encode_unsigned(len(content)) + content
+def _start_export(function: int) -> bytes:
+    return writer.export(_START, "function", function)
 
 
 def _behind_integer(data: bytes, offset: int) -> int:

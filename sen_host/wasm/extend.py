@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sen_host.backend import FuncType
-from sen_host.wasm.cursor import VALUE_TYPES
-from sen_host.wasm.leb128 import encode_unsigned
+from sen_host.wasm.leb128 import decode_unsigned, encode_unsigned
 from sen_host.wasm.reader import (
-    EXTERN_KINDS,
     MAGIC,
     VERSION,
     Export,
@@ -18,9 +16,7 @@ from sen_host.wasm.reader import (
 )
 from sen_host.wasm.reader import Limits as MemoryLimits
 from sen_host.wasm.shift import FunctionShift
-
-_FUNCTION_FORM = b"\x60"
-_VALUE_TYPE_CODES = {name: bytes((code,)) for code, name in VALUE_TYPES.items()}
+from sen_host.wasm.writer import export, function_type, limits, name, section, sized
 
 
 @dataclass(frozen=True)
@@ -88,7 +84,7 @@ def extend(
     new_functions = functions(indices)
     types = _Types(module)
     new_imports = [
-        _name(item.module) + _name(item.name) + b"\0" + encode_unsigned(types.index(item.type))
+        name(item.module) + name(item.name) + b"\0" + encode_unsigned(types.index(item.type))
         for item in imports
     ]
     type_indices = [encode_unsigned(types.index(item.type)) for item in new_functions]
@@ -116,12 +112,15 @@ def extend(
             old(SectionId.IMPORT, len(module.imports), new_imports, first=True),
             old(SectionId.FUNCTION, len(module.functions), type_indices),
             _verbatim(module, SectionId.TABLE),
-            old(SectionId.MEMORY, len(module.memories), map(_limits, memories)),
+            old(SectionId.MEMORY, len(module.memories), [limits(*item) for item in memories]),
             _section(SectionId.GLOBAL, len(module.globals), shift.globals()),
-            _vector(SectionId.EXPORT, map(_export, exports(indices))),
+            _vector(
+                SectionId.EXPORT,
+                [export(item.name, item.kind, item.index) for item in exports(indices)],
+            ),
             _vector(SectionId.ELEMENT, shift.elements()),
             _verbatim(module, SectionId.DATA_COUNT),
-            _vector(SectionId.CODE, (encode_unsigned(len(body)) + body for body in all_bodies)),
+            _vector(SectionId.CODE, map(sized, all_bodies)),
             _verbatim(module, SectionId.DATA),
         )
     )
@@ -140,28 +139,13 @@ class _Types:
         if index is None:
             index = self._indices[type] = self._next
             self._next += 1
-            self.added.append(_FUNCTION_FORM + _values(type.params) + _values(type.results))
+            self.added.append(function_type(type))
         return index
 
 
-def _values(names: tuple[str, ...]) -> bytes:
-    return encode_unsigned(len(names)) + b"".join(_VALUE_TYPE_CODES[name] for name in names)
-
-
-def _name(text: str) -> bytes:
-    data = text.encode()
-    return encode_unsigned(len(data)) + data
-
-
-def _limits(limits: MemoryLimits) -> bytes:
-    if limits.maximum is None:
-        return b"\0" + encode_unsigned(limits.minimum)
-    return b"\x01" + encode_unsigned(limits.minimum) + encode_unsigned(limits.maximum)
-
-
-def _export(export: Export) -> bytes:
-    kind = bytes((EXTERN_KINDS.index(export.kind),))
-    return _name(export.name) + kind + encode_unsigned(export.index)
+def _section(id: SectionId, count: int, items: bytes) -> bytes:
+    """A vector section; none if it has no items."""
+    return section(id, encode_unsigned(count) + items) if count else b""
 
 
 def _vector(id: SectionId, items: Iterable[bytes]) -> bytes:
@@ -169,24 +153,15 @@ def _vector(id: SectionId, items: Iterable[bytes]) -> bytes:
     return _section(id, len(listed), b"".join(listed))
 
 
-def _section(id: SectionId, count: int, items: bytes) -> bytes:
-    if not count:
-        return b""
-    content = encode_unsigned(count) + items
-    return bytes((id,)) + encode_unsigned(len(content)) + content
-
-
 def _items(module: ParsedModule, id: SectionId) -> bytes:
     """The content of a section behind its count."""
-    section = module.section(id)
-    if section is None:
+    found = module.section(id)
+    if found is None:
         return b""
-    offset = section.content
-    while module.data[offset] & 0x80:
-        offset += 1
-    return module.data[offset + 1 : section.end]
+    _, items = decode_unsigned(module.data, found.content)
+    return module.data[items : found.end]
 
 
 def _verbatim(module: ParsedModule, id: SectionId) -> bytes:
-    section = module.section(id)
-    return b"" if section is None else module.data[section.start : section.end]
+    found = module.section(id)
+    return b"" if found is None else module.data[found.start : found.end]

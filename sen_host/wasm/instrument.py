@@ -16,22 +16,18 @@ from dataclasses import dataclass
 
 from sen_host.backend import EXHAUSTED, FUEL, RESERVED, STACK, START, FuncType
 from sen_host.errors import ModuleCompilation
-from sen_host.wasm.cursor import VALUE_TYPES
 from sen_host.wasm.frames import THUNK_BYTES
-from sen_host.wasm.leb128 import decode_unsigned, encode_unsigned
+from sen_host.wasm.leb128 import encode_unsigned
 from sen_host.wasm.memory_limit import limit_memory
 from sen_host.wasm.metering import Indices, Meter
+from sen_host.wasm.module import SECTION_ORDER
 from sen_host.wasm.reader import MAX_BODY_BYTES, MAX_ITEMS, ParsedModule, SectionId
 from sen_host.wasm.table_limit import limit_tables
+from sen_host.wasm.writer import export, function_type, longer, section, sized, vector
 
 _NOTHING = FuncType((), ())
-_VALUE_TYPE_CODES = {name: code for code, name in VALUE_TYPES.items()}
-_FUNCTION, _GLOBAL = b"\0", b"\x03"
 _MUTABLE_I64_ZERO = b"\x7e\x01\x42\x00\x0b"
 _EMPTY_BODY = b"\x00\x0b"
-
-# Where a section that is missing has to be added: before these.
-_ORDER = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11)
 
 
 @dataclass(frozen=True)
@@ -66,10 +62,10 @@ def instrument(
         MemoryLimitExceeded: a memory starts with more than the limit.
         TableLimitExceeded: the tables start with more than the limit.
     """
-    for export in module.exports:
-        if export.name.startswith(RESERVED):
+    for present in module.exports:
+        if present.name.startswith(RESERVED):
             raise ModuleCompilation(
-                f"the module exports {export.name[:80]!r}; names that begin with"
+                f"the module exports {present.name[:80]!r}; names that begin with"
                 f" {RESERVED!r} are reserved"
             )
     replaced = {}
@@ -133,20 +129,20 @@ class _Instrumenter:
         added_types = [self.nothing, *(index for index, _ in moved)]
         bodies += [_EMPTY_BODY, *(body for _, body in moved)]
         exports = [
-            _export(FUEL, _GLOBAL, self.indices.fuel),
-            _export(STACK, _GLOBAL, self.indices.stack),
-            _export(EXHAUSTED, _FUNCTION, self.indices.exhausted),
+            export(FUEL, "global", self.indices.fuel),
+            export(STACK, "global", self.indices.stack),
+            export(EXHAUSTED, "function", self.indices.exhausted),
         ]
         if module.start is not None:
-            exports.append(_export(START, _FUNCTION, module.start))
+            exports.append(export(START, "function", module.start))
         self.check_counts(len(added_types), len(exports))
         extended = {
-            SectionId.TYPE: [_encoded(type) for type in self.types[len(module.types) :]],
+            SectionId.TYPE: [function_type(type) for type in self.types[len(module.types) :]],
             SectionId.FUNCTION: [encode_unsigned(index) for index in added_types],
             SectionId.GLOBAL: [_MUTABLE_I64_ZERO] * 2,
             SectionId.EXPORT: exports,
         }
-        code = _vector([encode_unsigned(len(body)) + body for body in bodies])
+        code = vector(map(sized, bodies))
         return Instrumented(self._assemble(extended, code), tuple(frames), module.start is not None)
 
     def check_counts(self, functions: int, exports: int) -> None:
@@ -173,19 +169,19 @@ class _Instrumenter:
         ]
 
         def add(id: int, content: bytes) -> None:
-            parts.append(bytes((id,)) + encode_unsigned(len(content)) + content)
+            parts.append(section(id, content))
 
         def add_missing(before: int) -> None:
-            while waiting and _ORDER.index(waiting[0]) < before:
+            while waiting and SECTION_ORDER.index(waiting[0]) < before:
                 id = waiting.pop(0)
-                add(id, code if id is SectionId.CODE else _vector(extended[id]))
+                add(id, code if id is SectionId.CODE else vector(extended[id]))
 
-        for section in self.module.sections:
-            id = section.id
+        for present in self.module.sections:
+            id = present.id
             if id == SectionId.CUSTOM:
-                parts.append(data[section.start : section.end])
+                parts.append(data[present.start : present.end])
                 continue
-            add_missing(_ORDER.index(id))
+            add_missing(SECTION_ORDER.index(SectionId(id)))
             if id == SectionId.CODE:
                 add(id, code)
             elif id == SectionId.START:
@@ -193,28 +189,8 @@ class _Instrumenter:
             elif SectionId(id) in self.replaced:
                 add(id, self.replaced[SectionId(id)])
             elif SectionId(id) in extended:
-                count, items = decode_unsigned(data, section.content)
-                more = extended[SectionId(id)]
-                add(
-                    id,
-                    encode_unsigned(count + len(more)) + data[items : section.end] + b"".join(more),
-                )
+                add(id, longer(data[present.content : present.end], extended[SectionId(id)]))
             else:
-                parts.append(data[section.start : section.end])
-        add_missing(len(_ORDER))
+                parts.append(data[present.start : present.end])
+        add_missing(len(SECTION_ORDER))
         return b"".join(parts)
-
-
-def _encoded(type: FuncType) -> bytes:
-    """A function type without parameters."""
-    codes = bytes(_VALUE_TYPE_CODES[result] for result in type.results)
-    return b"\x60\0" + encode_unsigned(len(codes)) + codes
-
-
-def _export(name: str, kind: bytes, index: int) -> bytes:
-    encoded = name.encode()
-    return encode_unsigned(len(encoded)) + encoded + kind + encode_unsigned(index)
-
-
-def _vector(items: list[bytes]) -> bytes:
-    return encode_unsigned(len(items)) + b"".join(items)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sen_host.errors import MemoryLimitExceeded
 from sen_host.limits import PAGE_BYTES
-from sen_host.wasm.leb128 import encode_unsigned
 from sen_host.wasm.reader import ParsedModule
+from sen_host.wasm.writer import limits, vector
 
 
 def limit_memory(module: ParsedModule, limit_bytes: int) -> bytes:
@@ -21,7 +21,7 @@ def limit_memory(module: ParsedModule, limit_bytes: int) -> bytes:
         MemoryLimitExceeded: a memory starts with more than the limit.
     """
     limit_pages = limit_bytes // PAGE_BYTES
-    content = encode_unsigned(len(module.memories))
+    types = []
     for memory in module.memories:
         minimum, maximum = memory.limits
         if minimum > limit_pages:
@@ -29,5 +29,5 @@ def limit_memory(module: ParsedModule, limit_bytes: int) -> bytes:
                 initial_bytes=minimum * PAGE_BYTES, limit_bytes=limit_pages * PAGE_BYTES
             )
         pages = limit_pages if maximum is None else min(maximum, limit_pages)
-        content += b"\x01" + encode_unsigned(minimum) + encode_unsigned(pages)
-    return content
+        types.append(limits(minimum, pages))
+    return vector(types)

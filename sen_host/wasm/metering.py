@@ -32,7 +32,6 @@ from itertools import accumulate
 
 from sen_host.backend import FuncType
 from sen_host.errors import ModuleCompilation
-from sen_host.wasm.cursor import VALUE_TYPES
 from sen_host.wasm.frames import LEAF_BYTES, extra_height, frame_bytes
 from sen_host.wasm.injected import ADDED_LOCALS, LOCALS, Indices, Injected, thunk
 from sen_host.wasm.instructions import MAX_LOCALS, read_locals
@@ -48,6 +47,7 @@ from sen_host.wasm.opcodes import (
     opcodes_of,
 )
 from sen_host.wasm.tokens import split
+from sen_host.wasm.writer import TYPE_CODES
 
 __all__ = ["Indices", "Meter"]
 
@@ -56,8 +56,6 @@ _ELSE, _RETURN, _UNREACHABLE, _BR_TABLE, _CALL_INDIRECT = 0x05, 0x0F, 0x00, 0x0E
 _MEMORY_GROW = 0x40
 _LAST_OPENING = _IF  # block, loop, if: 2, 3, 4
 _EMPTY_BLOCK = b"\x02\x40"
-
-_VALUE_TYPE_CODES = {name: code for code, name in VALUE_TYPES.items()}
 
 _CONTROLS = bytes(
     (
@@ -366,7 +364,7 @@ def _block_type(results: tuple[str, ...], types: Mapping[FuncType, int]) -> byte
     if not results:
         return b"\x40"
     if len(results) == 1:
-        return bytes((_VALUE_TYPE_CODES[results[0]],))
+        return TYPE_CODES[results[0]]
     return encode_signed(types[FuncType((), results)])
 
 

@@ -31,6 +31,23 @@ class SectionId(IntEnum):
     DATA_COUNT = 12
 
 
+SECTION_ORDER = (
+    SectionId.TYPE,
+    SectionId.IMPORT,
+    SectionId.FUNCTION,
+    SectionId.TABLE,
+    SectionId.MEMORY,
+    SectionId.GLOBAL,
+    SectionId.EXPORT,
+    SectionId.START,
+    SectionId.ELEMENT,
+    SectionId.DATA_COUNT,
+    SectionId.CODE,
+    SectionId.DATA,
+)
+"""The order in which sections stand (section 5.5.16); custom ones stand anywhere."""
+
+
 class Section(NamedTuple):
     """A section: its id, where it starts, where its content starts, where it ends."""
 

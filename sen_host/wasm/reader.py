@@ -21,6 +21,7 @@ from sen_host.wasm.cursor import (
 from sen_host.wasm.instructions import constant_expression
 from sen_host.wasm.module import (
     EXTERN_KINDS,
+    SECTION_ORDER,
     CustomSection,
     Export,
     ExternType,
@@ -72,25 +73,7 @@ MAX_BODY_BYTES = 7_654_321
 MAX_CUSTOM_SECTIONS = 100_000
 
 
-_ORDER = {
-    section: position
-    for position, section in enumerate(
-        (
-            SectionId.TYPE,
-            SectionId.IMPORT,
-            SectionId.FUNCTION,
-            SectionId.TABLE,
-            SectionId.MEMORY,
-            SectionId.GLOBAL,
-            SectionId.EXPORT,
-            SectionId.START,
-            SectionId.ELEMENT,
-            SectionId.DATA_COUNT,
-            SectionId.CODE,
-            SectionId.DATA,
-        )
-    )
-}
+_ORDER = {section: position for position, section in enumerate(SECTION_ORDER)}
 
 _TAG_SECTION = 13
 _TABLE_WITH_INITIALISER = b"\x40\x00"

@@ -12,14 +12,13 @@ ranges are checked here.
 from __future__ import annotations
 
 from sen_host.errors import ModuleCompilation
-from sen_host.wasm.cursor import VALUE_TYPES
 from sen_host.wasm.instructions import Instruction, constant_expression, instructions, read_locals
 from sen_host.wasm.leb128 import decode_signed, decode_unsigned, encode_unsigned
 from sen_host.wasm.operators import Immediate
 from sen_host.wasm.reader import ParsedModule, SectionId
 from sen_host.wasm.segments import ElementSegment, Mode, element_segments
+from sen_host.wasm.writer import TYPE_CODES
 
-_TYPE_CODES = {name: bytes((code,)) for code, name in VALUE_TYPES.items()}
 _FUNCTION_KIND = b"\x00"
 _PLAIN_BLOCK_TYPES = range(0x40, 0x80)
 _FORMS = {Mode.ACTIVE: 0, Mode.PASSIVE: 1, Mode.DECLARATIVE: 3}
@@ -108,7 +107,7 @@ class FunctionShift:
         if segment.offset is not None:
             parts.append(self._code(*segment.offset))
         if form:
-            parts.append(_TYPE_CODES[segment.element] if segment.expressions else _FUNCTION_KIND)
+            parts.append(TYPE_CODES[segment.element] if segment.expressions else _FUNCTION_KIND)
         parts.append(encode_unsigned(segment.length))
         start, end = segment.items
         if segment.expressions:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from sen_host.errors import TableLimitExceeded
-from sen_host.wasm.cursor import VALUE_TYPES
-from sen_host.wasm.leb128 import encode_unsigned
 from sen_host.wasm.reader import ParsedModule
-
-_CODES = {name: bytes((code,)) for code, name in VALUE_TYPES.items()}
+from sen_host.wasm.writer import TYPE_CODES, limits, vector
 
 
 def limit_tables(module: ParsedModule, limit_elements: int) -> bytes:
@@ -26,10 +23,9 @@ def limit_tables(module: ParsedModule, limit_elements: int) -> bytes:
     if initial > limit_elements:
         raise TableLimitExceeded(initial_elements=initial, limit_elements=limit_elements)
     share = (limit_elements - initial) // max(1, len(module.tables))
-    content = encode_unsigned(len(module.tables))
+    types = []
     for table in module.tables:
         minimum, maximum = table.limits
         most = minimum + share if maximum is None else min(maximum, minimum + share)
-        content += _CODES[table.element] + b"\x01"
-        content += encode_unsigned(minimum) + encode_unsigned(most)
-    return content
+        types.append(TYPE_CODES[table.element] + limits(minimum, most))
+    return vector(types)

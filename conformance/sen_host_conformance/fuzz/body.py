@@ -16,7 +16,8 @@ from random import Random
 
 from sen_host.backend import FuncType
 from sen_host.wasm.leb128 import encode_signed
-from sen_host_conformance.fuzz.encoding import EMPTY, END, TYPE_CODES, const, op
+from sen_host.wasm.writer import TYPE_CODES
+from sen_host_conformance.fuzz.encoding import EMPTY, END, const, op
 from sen_host_conformance.fuzz.expressions import Expressions
 from sen_host_conformance.fuzz.operands import STORES, Surroundings
 

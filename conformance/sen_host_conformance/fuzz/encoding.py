@@ -7,18 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sen_host.backend import FuncType
-from sen_host.wasm.cursor import VALUE_TYPES
 from sen_host.wasm.leb128 import encode_signed, encode_unsigned
 from sen_host.wasm.operators import OPERATORS
 from sen_host.wasm.reader import MAGIC, VERSION, SectionId
+from sen_host.wasm.writer import TYPE_CODES, function_type, section, sized, vector
 
-TYPE_CODES = {name: bytes((code,)) for code, name in VALUE_TYPES.items()}
 END = b"\x0b"
 EMPTY = b"\x40"
 """The block type of a block that takes and gives nothing."""
-
-FUNCTION, TABLE, MEMORY, GLOBAL = 0, 1, 2, 3
-"""Kinds of exports."""
 
 
 def _opcode(code: int) -> bytes:
@@ -53,36 +49,6 @@ def default(type: str) -> bytes:
     if type in ("funcref", "externref"):
         return op("ref.null") + TYPE_CODES[type]
     return const(type, 0)
-
-
-def vector(items: Iterable[bytes]) -> bytes:
-    """A vector of encoded items."""
-    items = list(items)
-    return encode_unsigned(len(items)) + b"".join(items)
-
-
-def sized(content: bytes) -> bytes:
-    """A vector of bytes."""
-    return encode_unsigned(len(content)) + content
-
-
-def section(id: int, content: bytes) -> bytes:
-    return bytes((id,)) + sized(content)
-
-
-def function_type(type: FuncType) -> bytes:
-    params = vector(TYPE_CODES[name] for name in type.params)
-    return b"\x60" + params + vector(TYPE_CODES[name] for name in type.results)
-
-
-def limits(minimum: int, maximum: int | None) -> bytes:
-    if maximum is None:
-        return b"\x00" + encode_unsigned(minimum)
-    return b"\x01" + encode_unsigned(minimum) + encode_unsigned(maximum)
-
-
-def export(name: str, kind: int, index: int) -> bytes:
-    return sized(name.encode()) + bytes((kind,)) + encode_unsigned(index)
 
 
 def body(declarations: Iterable[tuple[int, str]], code: bytes) -> bytes:

@@ -11,22 +11,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sen_host.backend import FuncType
-from sen_host.wasm.leb128 import decode_unsigned, encode_unsigned
+from sen_host.wasm.leb128 import encode_unsigned
+from sen_host.wasm.module import SECTION_ORDER
 from sen_host.wasm.reader import MAGIC, VERSION, ParsedModule, SectionId, parse
-from sen_host_conformance.fuzz.encoding import (
-    EMPTY,
-    END,
-    FUNCTION,
-    MEMORY,
-    body,
-    const,
-    default,
-    export,
-    function_type,
-    op,
-    section,
-    sized,
-)
+from sen_host.wasm.writer import export, function_type, longer, section, sized
+from sen_host_conformance.fuzz.encoding import EMPTY, END, body, const, default, op
 from sen_host_conformance.fuzz.operands import CANONICAL_NAN, canonical
 
 STATE = "state"
@@ -44,8 +33,6 @@ _CONVERSIONS = {
     ("i64", "i32"): op("i32.wrap_i64"),
 }
 _FACTOR = 0x9E37_79B9_7F4A_7C15
-_ORDER = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11)
-"""Of section ids in a module."""
 
 
 class Target(NamedTuple):
@@ -69,14 +56,14 @@ def expose(wasm: bytes) -> Target:
     types = list(module.types)
     new_types: list[FuncType] = []
     new_functions: list[tuple[FuncType, bytes]] = []
-    exports = [export("memory", MEMORY, 0)]
+    exports = [export("memory", "memory", 0)]
     functions: dict[str, FuncType] = {}
 
     def add(name: str, type: FuncType, code: bytes) -> None:
         if type not in types:
             types.append(type)
             new_types.append(type)
-        exports.append(export(name, FUNCTION, len(module.functions) + len(new_functions)))
+        exports.append(export(name, "function", len(module.functions) + len(new_functions)))
         new_functions.append((type, code))
         functions[name] = type
 
@@ -84,7 +71,7 @@ def expose(wasm: bytes) -> Target:
         type = module.types[type_index]
         plain = len(type.results) <= 1 and {*type.params, *type.results} <= {*_INTEGERS}
         if plain and len(type.params) <= MAX_ARGUMENTS:
-            exports.append(export(f"f{index}", FUNCTION, index))
+            exports.append(export(f"f{index}", "function", index))
             functions[f"f{index}"] = type
         else:
             add(f"f{index}", *_adapter(index, type))
@@ -96,16 +83,11 @@ def expose(wasm: bytes) -> Target:
         SectionId.CODE: [sized(code) for _, code in new_functions],
     }
     for id, items in more.items():
-        sections[id] = _longer(sections.get(id, b"\x00"), items)
-    sections[SectionId.EXPORT] = _longer(b"\x00", exports)
-    written = b"".join(section(id, sections[id]) for id in _ORDER if id in sections)
+        sections[id] = longer(sections.get(id, b"\x00"), items)
+    sections[SectionId.EXPORT] = longer(b"\x00", exports)
+    written = b"".join(section(id, sections[id]) for id in SECTION_ORDER if id in sections)
     customs = b"".join(wasm[item.start : item.end] for item in module.sections if not item.id)
     return Target(MAGIC + VERSION + written + customs, functions)
-
-
-def _longer(content: bytes, items: list[bytes]) -> bytes:
-    count, start = decode_unsigned(content, 0)
-    return encode_unsigned(count + len(items)) + content[start:] + b"".join(items)
 
 
 class _Fold:

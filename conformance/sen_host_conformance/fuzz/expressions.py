@@ -6,7 +6,8 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 from sen_host.backend import FuncType
-from sen_host_conformance.fuzz.encoding import TYPE_CODES, TYPED_SELECT, const, op
+from sen_host.wasm.writer import TYPE_CODES
+from sen_host_conformance.fuzz.encoding import TYPED_SELECT, const, op
 from sen_host_conformance.fuzz.operands import LOADS, PLAIN, VALUE_TYPES
 from sen_host_conformance.fuzz.traps import Traps
 

@@ -6,19 +6,9 @@ from random import Random
 
 from sen_host.backend import FuncType
 from sen_host.wasm.leb128 import encode_unsigned
+from sen_host.wasm.writer import TYPE_CODES, limits, sized, vector
 from sen_host_conformance.fuzz.body import Body
-from sen_host_conformance.fuzz.encoding import (
-    END,
-    TYPE_CODES,
-    Parts,
-    body,
-    const,
-    default,
-    limits,
-    op,
-    sized,
-    vector,
-)
+from sen_host_conformance.fuzz.encoding import END, Parts, body, const, default, op
 from sen_host_conformance.fuzz.operands import Surroundings
 
 _NOTHING = FuncType((), ())

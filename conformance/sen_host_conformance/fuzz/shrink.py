@@ -14,24 +14,16 @@ from time import monotonic
 from sen_host.backend import START
 from sen_host.wasm.instructions import read_locals
 from sen_host.wasm.leb128 import encode_unsigned
+from sen_host.wasm.module import SECTION_ORDER
 from sen_host.wasm.reader import MAGIC, VERSION, ParsedModule, SectionId, parse
 from sen_host.wasm.tokens import split
+from sen_host.wasm.writer import export, section, sized, vector
 from sen_host_conformance.fuzz.arena import STACK_BYTES, Arena, Call, LeftOut
 from sen_host_conformance.fuzz.case import difference
-from sen_host_conformance.fuzz.encoding import (
-    END,
-    const,
-    default,
-    export,
-    op,
-    section,
-    sized,
-    vector,
-)
+from sen_host_conformance.fuzz.encoding import END, const, default, op
 
 _NO_LOCALS = b"\x00"
 _OPENING = range(0x02, 0x05)
-_ORDER = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11)
 _FILLINGS: tuple[bytes, ...] = (
     b"",
     op("drop"),
@@ -68,7 +60,7 @@ class _Draft:
     def binary(self) -> bytes:
         code = vector(sized(locals + b"".join(tokens)) for locals, tokens in self.functions)
         contents = {**self.sections, int(SectionId.CODE): code}
-        written = (section(id, contents[id]) for id in _ORDER if id in contents)
+        written = (section(id, contents[id]) for id in SECTION_ORDER if id in contents)
         return MAGIC + VERSION + b"".join(written)
 
     def without(self, id: SectionId) -> _Draft:
@@ -182,9 +174,8 @@ class _Shrinker:
         """Leave the memory and what is called."""
         module = parse(self.draft.binary())
         names = {call.function for call in self.calls}
-        kinds = {"function": 0, "memory": 2}
         kept = [
-            export(item.name, kinds[item.kind], item.index)
+            export(item.name, item.kind, item.index)
             for item in module.exports
             if item.kind == "memory" or item.name in names
         ]
