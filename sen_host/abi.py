@@ -44,6 +44,7 @@ from sen_host.backend import (
 )
 from sen_host.errors import (
     EffectsNotSupported,
+    EngineFault,
     FuelExhausted,
     FunctionCall,
     FunctionNotFound,
@@ -162,6 +163,7 @@ def enter(
 
     Raises:
         Trap: the function trapped, or returned with its fuel overdrawn.
+        EngineFault: it returned, but the globals cannot be read.
     """
     instance.set_global(FUEL, fuel)
     instance.set_global(STACK, stack)
@@ -172,7 +174,8 @@ def enter(
         trap.fuel_left, trap.stack_left = instance.get_global(FUEL), instance.get_global(STACK)
         raise
     left = instance.get_global(FUEL)
-    assert left is not None
+    if left is None:
+        raise EngineFault(f"the engine lost its globals although {name!r} returned")
     if left < 0:
         raise Trap(TrapKind.OUT_OF_FUEL, function=name, fuel_left=left)
     return result

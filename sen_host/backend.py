@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from typing import ClassVar, Literal, NamedTuple
 
 from sen_host.errors import TrapKind
@@ -86,6 +87,57 @@ class FuncType(NamedTuple):
         return f"({', '.join(self.params)}) -> ({', '.join(self.results)})"
 
 
+class Capability(str, Enum):
+    """What a backend may lack if it says so. The rest of this file is asked of all."""
+
+    ANY_THREAD = "any-thread"
+    """An instance works in every thread, not only in the one that made it."""
+
+    WALL_CLOCK = "wall-clock"
+    """A guest that runs can be stopped at a time, see ``Instance.set_deadline``."""
+
+    COUNTERS_AFTER_TRAP = "counters-after-trap"
+    """The globals can be read after any trap, so that its fuel is known."""
+
+    FULL_STACK = "full-stack"
+    """A guest can have as much stack as ``Limits`` allow."""
+
+    TRAP_KINDS = "trap-kinds"
+    """Traps are told apart. Without it they are UNKNOWN, except ``unreachable``."""
+
+    VALIDATION = "validation"
+    """Invalid modules are refused."""
+
+    BULK_MEMORY = "bulk-memory"
+    """Operators that copy, fill and initialise memories and tables."""
+
+    REFERENCE_TYPES = "reference-types"
+    """References as values, several tables, and operators on tables."""
+
+    MULTI_VALUE = "multi-value"
+    """Blocks with parameters, blocks and functions with several results."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Lack(NamedTuple):
+    """A capability that a binding lacks.
+
+    Attributes:
+        why: "not implemented" yet, "not possible" with this engine, or "never"
+            because it is not wanted.
+        reason: the cause, in a sentence without a full stop.
+    """
+
+    capability: Capability
+    why: Literal["not implemented", "not possible", "never"]
+    reason: str
+
+
+_ADDED_BY_WORKER = frozenset({Capability.ANY_THREAD, Capability.WALL_CLOCK})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Binding:
     """One way to reach an engine from this interpreter.
@@ -98,11 +150,13 @@ class Binding:
         reason: why it cannot be used here; None if it can.
         remedy: the command that mends it; None if there is none.
         isolation: "process" if it must only run in a worker process.
-        stack_bytes: the most native stack that a guest can have, if that is less
-            than ``Limits`` allow.
-        interrupts: whether it can stop a guest that runs, see
-            ``Instance.set_deadline``.
-        any_thread: False if an instance works only in the thread that made it.
+        stack_bytes: the most native stack that a guest can have, if it lacks
+            FULL_STACK.
+        lacks: the capabilities that it lacks.
+
+    Raises:
+        ValueError: a capability is named twice, or ``stack_bytes`` does not go
+            with ``lacks``.
     """
 
     name: str
@@ -112,13 +166,30 @@ class Binding:
     remedy: str | None = None
     isolation: Isolation = "none"
     stack_bytes: int | None = None
-    interrupts: bool = False
-    any_thread: bool = True
+    lacks: tuple[Lack, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len({lack.capability for lack in self.lacks}) < len(self.lacks):
+            raise ValueError(f"the binding {self.name!r} lacks a capability twice")
+        if self.has(Capability.FULL_STACK) != (self.stack_bytes is None):
+            raise ValueError(
+                f"the binding {self.name!r} must have stack_bytes if and only if it lacks"
+                f" {Capability.FULL_STACK}"
+            )
 
     @property
     def available(self) -> bool:
         """Whether it can be used here."""
         return self.reason is None
+
+    def has(self, capability: Capability) -> bool:
+        """Whether it does not lack a capability."""
+        return all(lack.capability is not capability for lack in self.lacks)
+
+    def in_worker(self) -> Binding:
+        """The binding as it is in a worker process, which can be killed and has its own thread."""
+        kept = tuple(lack for lack in self.lacks if lack.capability not in _ADDED_BY_WORKER)
+        return replace(self, isolation="process", lacks=kept)
 
 
 class Backend(ABC):
@@ -152,7 +223,7 @@ class Backend(ABC):
         The host has written its ``limits`` into the module. An engine that has
         limits of its own may set them as a second line of defence, so that the
         host's speak first. Only ``wall_clock_seconds`` is the engine's to keep,
-        if its binding says that it ``interrupts``.
+        unless its binding lacks WALL_CLOCK.
 
         Raises:
             ModuleCompilation: the module is invalid.
@@ -210,7 +281,7 @@ class Instance(ABC):
 
     def set_deadline(self, seconds: float) -> None:
         """From ``seconds`` from now on, a running call traps as INTERRUPTED."""
-        raise NotImplementedError("the binding does not declare that it interrupts")
+        raise NotImplementedError("the binding lacks a wall clock")
 
     def close(self) -> None:  # noqa: B027 - most engines free with the object
         """Free what the instance holds. Called once; no other call follows."""

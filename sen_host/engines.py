@@ -143,7 +143,7 @@ def _in_its_place(binding: Binding) -> Binding:
     """The binding with what its worker process adds, if it only runs in one."""
     if binding.isolation == "none":
         return binding
-    return replace(binding, interrupts=True)
+    return binding.in_worker()
 
 
 def _claim(entry: EntryPoint) -> str:

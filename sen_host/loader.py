@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from sen_host.abi import check_exports
-from sen_host.backend import Backend, Binding, FuncType
+from sen_host.backend import Backend, Binding, Capability, FuncType
 from sen_host.engines import IsolationChoice, open_backend
 from sen_host.errors import (
     ImportNotGranted,
@@ -88,7 +88,9 @@ class PluginLoader:
         except UnknownBackend as error:
             raise config.blame(error) from None
         self.limits = config.limits
-        if self.limits.wall_clock_seconds is not None and not self.binding.interrupts:
+        if self.limits.wall_clock_seconds is not None and not self.binding.has(
+            Capability.WALL_CLOCK
+        ):
             raise self._not_enforceable(
                 "wall_clock_seconds",
                 "set isolation to 'process': a worker process can always be stopped",

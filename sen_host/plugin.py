@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from sen_host.abi import RESUME, Guest, instantiation_fault
-from sen_host.backend import Binding, Module, Trap
+from sen_host.backend import Binding, Capability, Module, Trap
 from sen_host.errors import (
     ApiVersionMismatch,
     EffectLimitExceeded,
@@ -198,7 +198,7 @@ class Plugin:
         import asyncio
 
         async def call(method: Callable[..., ExecuteResult], *arguments: object) -> ExecuteResult:
-            if self.binding.any_thread:
+            if self.binding.has(Capability.ANY_THREAD):
                 return await asyncio.to_thread(method, *arguments)
             return method(*arguments)
 
@@ -329,7 +329,7 @@ class Plugin:
             guest.close()
 
     def _check_thread(self) -> None:
-        if not self.binding.any_thread and _this_thread() is not self._thread:
+        if not self.binding.has(Capability.ANY_THREAD) and _this_thread() is not self._thread:
             raise WrongThread(
                 f"the binding {self.binding.name!r} of {self.backend} can use a plugin only in"
                 " the thread that loaded it",

@@ -25,8 +25,10 @@ from sen_host.backend import (
     STACK,
     Backend,
     Binding,
+    Capability,
     FuncType,
     Instance,
+    Lack,
     Module,
     Trap,
 )
@@ -34,7 +36,14 @@ from sen_host.errors import FunctionNotFound, ModuleCompilation, TrapKind
 from sen_host.limits import PAGE_BYTES, Limits
 
 TARGET = f"{__name__}:RogueBackend"
-BINDING = Binding(name="rogue", engine="Rogue 1.0", any_thread=False)
+BINDING = Binding(
+    name="rogue",
+    engine="Rogue 1.0",
+    lacks=(
+        Lack(Capability.ANY_THREAD, "never", "a rogue works alone"),
+        Lack(Capability.WALL_CLOCK, "never", "a rogue knows no time"),
+    ),
+)
 PAGES = 1024
 
 

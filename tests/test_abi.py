@@ -23,6 +23,7 @@ from sen_host.abi import (
 from sen_host.backend import ALLOC, DEALLOC, FUEL, STACK, FuncType, Trap
 from sen_host.errors import (
     EffectsNotSupported,
+    EngineFault,
     FuelExhausted,
     FunctionCall,
     FunctionNotFound,
@@ -248,6 +249,19 @@ class TestFaultyGuests:
             guest.execute(b"q")
         assert caught.value.function == function
         assert (guest.fuel_used, guest.fuel_left) == (100, 0)
+        assert not guest.alive
+
+    def test_globals_that_an_engine_loses_although_the_call_returned(self) -> None:
+        instance = FakeInstance()
+
+        def lose(*_: int) -> int:
+            instance.globals[FUEL] = None
+            return 0
+
+        instance.overrides[EXECUTE] = lose
+        guest = guest_of(instance)
+        with pytest.raises(EngineFault, match="lost its globals although 'plugin_execute'"):
+            guest.execute(b"q")
         assert not guest.alive
 
     @pytest.mark.parametrize(

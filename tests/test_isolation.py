@@ -15,7 +15,7 @@ import pytest
 
 from sen_host import errors
 from sen_host.abi import EXECUTE, FUNCTIONS
-from sen_host.backend import FUEL, STACK, Exchanged, Trap
+from sen_host.backend import FUEL, STACK, Capability, Exchanged, Trap
 from sen_host.errors import (
     BackendUnavailable,
     EngineCreation,
@@ -53,8 +53,8 @@ def test_the_binding_says_what_the_worker_adds() -> None:
     binding = backend().binding
     assert (binding.name, binding.engine) == ("rogue", "Rogue 1.0")
     assert binding.isolation == "process"
-    assert binding.interrupts
-    assert binding.any_thread
+    assert binding.has(Capability.WALL_CLOCK)
+    assert binding.has(Capability.ANY_THREAD)
 
 
 def test_the_engine_runs_in_another_process(instance: ProcessInstance) -> None:

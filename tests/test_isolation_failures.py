@@ -88,7 +88,7 @@ def test_the_start_function_has_the_wall_clock_limit() -> None:
 
 
 def test_the_engines_own_deadline_comes_first() -> None:
-    binding = BINDING.__class__(name="punctual", engine="Punctual", interrupts=True)
+    binding = BINDING.__class__(name="punctual", engine="Punctual")
     target = "tests.isolation_engine:PunctualBackend"
     module = backend(target, binding=binding).compile(b"", Limits(wall_clock_seconds=60))
     instance = module.instantiate()
@@ -103,7 +103,7 @@ def test_the_engines_own_deadline_comes_first() -> None:
 
 
 def test_the_kill_is_the_backstop_of_an_engine_that_misses_its_deadline() -> None:
-    binding = BINDING.__class__(name="late", engine="Late", interrupts=True)
+    binding = BINDING.__class__(name="late", engine="Late")
     target = "tests.isolation_engine:LateBackend"
     module = backend(target, binding=binding).compile(b"", Limits())
     instance = module.instantiate()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sen_host import Config, Limits, Plugin, PluginLoader
+from sen_host.backend import Capability
 from sen_host.errors import (
     ConfigError,
     EffectLimitExceeded,
@@ -329,7 +330,7 @@ class TestAcceptedProfile:
 class TestThreads:
     def test_calls_from_other_threads(self, host: Host) -> None:
         with host.loader().load(COUNTING) as plugin:
-            if not plugin.binding.any_thread:
+            if not plugin.binding.has(Capability.ANY_THREAD):
                 assert isinstance(in_thread(plugin.execute), WrongThread)
                 assert plugin.execute([]) == Success("finf")
                 return
@@ -381,7 +382,7 @@ def interrupts(host: Host) -> bool:
     from sen_host import open_backend
 
     backend = open_backend(host.backend, binding=host.binding, isolation=host.isolation)
-    return backend.binding.interrupts
+    return backend.binding.has(Capability.WALL_CLOCK)
 
 
 def in_thread(function: object) -> BaseException | None:
@@ -473,7 +474,7 @@ def test_a_thread_is_not_mistaken_for_one_that_ended(host: Host) -> None:
         thread.join()
         [plugin] = loaded
         error = in_thread(plugin.execute)
-        if plugin.binding.any_thread:
+        if plugin.binding.has(Capability.ANY_THREAD):
             assert error is None
             plugin.close()
         else:

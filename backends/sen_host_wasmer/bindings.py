@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from sen_host.backend import Binding
+from sen_host.backend import Binding, Capability, Lack
 
 NATIVE = "native"
 SDK = "sdk"
@@ -35,7 +35,18 @@ def native_binding() -> Binding:
         packages=_labels(installed),
         reason=reason,
         remedy=remedy,
-        any_thread=False,
+        lacks=(
+            Lack(
+                Capability.ANY_THREAD,
+                "not possible",
+                "the package's objects belong to the thread that made them",
+            ),
+            Lack(
+                Capability.WALL_CLOCK,
+                "not possible",
+                "the package cannot interrupt a guest; a worker process (isolation) can",
+            ),
+        ),
     )
 
 
@@ -51,6 +62,23 @@ def sdk_binding() -> Binding:
         remedy=remedy,
         isolation="process",
         stack_bytes=_SDK_STACK_BYTES,
+        lacks=(
+            Lack(
+                Capability.FULL_STACK,
+                "not possible",
+                "the package has no option for the size of a guest's stack",
+            ),
+            Lack(
+                Capability.WALL_CLOCK,
+                "not possible",
+                "the package cannot interrupt a guest; its worker process can be ended",
+            ),
+            Lack(
+                Capability.COUNTERS_AFTER_TRAP,
+                "not possible",
+                "a trap ends the process in which the guest runs",
+            ),
+        ),
     )
 
 

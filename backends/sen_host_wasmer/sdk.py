@@ -203,7 +203,7 @@ class SdkInstance(CompositeInstance):
         seconds: float | None,
     ) -> Exchanged:
         if seconds is not None:
-            raise NotImplementedError("the binding does not declare that it interrupts")
+            raise NotImplementedError("the binding lacks a wall clock")
         if payload is not None and len(prefix) > 1:
             raise NotImplementedError("at most one argument stands in front of a payload")
         asked = request(

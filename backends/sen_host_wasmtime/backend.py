@@ -234,7 +234,6 @@ def _binding(engine: str, package: str, reason: str | None) -> Binding:
         packages=(package,),
         reason=reason,
         remedy=INSTALL if reason else None,
-        interrupts=True,
     )
 
 

@@ -50,8 +50,10 @@ def _as_json(backend: BackendInfo) -> dict[str, Any]:
                 "remedy": binding.remedy,
                 "isolation": binding.isolation,
                 "stack_bytes": binding.stack_bytes,
-                "interrupts": binding.interrupts,
-                "any_thread": binding.any_thread,
+                "lacks": [
+                    {"capability": str(lack.capability), "why": lack.why, "reason": lack.reason}
+                    for lack in binding.lacks
+                ],
             }
             for binding in backend.bindings
         ],
@@ -99,7 +101,5 @@ def _rows(binding: Binding) -> Iterator[tuple[Any, Any]]:
         yield "", f"runs in {where}"
         if binding.stack_bytes is not None:
             yield "", f"has a call stack of {size(binding.stack_bytes)}"
-        if not binding.interrupts:
-            yield "", "keeps no wall clock; in a worker process (--isolation process) it does"
-        if not binding.any_thread:
-            yield "", "a plugin stays in the thread that loaded it"
+        for lack in binding.lacks:
+            yield "", f"lacks {lack.capability} ({lack.why}): {one_line(lack.reason)}"

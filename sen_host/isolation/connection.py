@@ -89,8 +89,7 @@ class Connection:
             "remedy": binding.remedy,
             "isolation": binding.isolation,
             "stack_bytes": binding.stack_bytes,
-            "interrupts": binding.interrupts,
-            "any_thread": binding.any_thread,
+            "lacks": [(lack.capability.value, lack.why, lack.reason) for lack in binding.lacks],
         }
         message = (frames.START, frames.PROTOCOL, target, fields)
         try:

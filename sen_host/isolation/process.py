@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from sen_host.backend import (
     Backend,
     Binding,
+    Capability,
     CompositeInstance,
     Exchanged,
     FuncType,
@@ -64,14 +65,7 @@ class ProcessBackend(Backend):
         Raises:
             BackendUnavailable: a worker cannot import the class.
         """
-        super().__init__(
-            replace(
-                binding,
-                isolation="process",
-                interrupts=True,
-                any_thread=True,
-            )
-        )
+        super().__init__(binding.in_worker())
         self._inner = binding
         self.name = name  # type: ignore[misc]  # there are as many as there are others
         if target.startswith("__main__:") or "<locals>" in target:
@@ -82,7 +76,7 @@ class ProcessBackend(Backend):
             )
         self._target = target
         self._start_seconds = start_seconds
-        self.has_deadline = binding.interrupts
+        self.has_deadline = binding.has(Capability.WALL_CLOCK)
         """Whether the engine stops guests by itself; then the kill is only the backstop."""
         # A worker that has validated a module is kept for its compilation.
         self._spare: deque[Connection] = deque(maxlen=1)

@@ -17,10 +17,12 @@ from typing import Any, NoReturn
 from sen_host.backend import (
     Backend,
     Binding,
+    Capability,
     CompositeInstance,
     Exchanged,
     FuncType,
     Instance,
+    Lack,
     Module,
     Trap,
 )
@@ -137,7 +139,11 @@ class Server:
 
     def _start(self, protocol: int, target: str, fields: dict[str, Any]) -> int:
         if protocol == frames.PROTOCOL:
-            binding = Binding(**fields)
+            lacks = tuple(
+                Lack(Capability(capability), why, reason)
+                for capability, why, reason in fields.pop("lacks")
+            )
+            binding = Binding(**fields, lacks=lacks)
             try:
                 backend = _load(target)
             except BaseException as error:

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sen_host.backend import Binding
+from sen_host.backend import Binding, Capability
 from sen_host_wasmer import WasmerBackend, bindings
 
 Place = Callable[..., tuple[Binding, Binding]]
@@ -70,7 +70,7 @@ def test_the_native_binding_needs_no_worker(place: Place) -> None:
     assert native.available
     assert (native.name, native.engine) == ("native", "Wasmer 2.1")
     assert native.packages == ("wasmer 1.1.0", "wasmer-compiler-cranelift 1.1.0")
-    assert (native.isolation, native.any_thread) == ("none", False)
+    assert (native.isolation, native.has(Capability.ANY_THREAD)) == ("none", False)
 
 
 def test_the_sdk_binding_asks_for_a_worker(place: Place) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 from click.testing import CliRunner
 
-from sen_host.backend import Backend, Binding, Module
+from sen_host.backend import Backend, Binding, Capability, Lack, Module
 from sen_host.cli.app import app
 from sen_host.limits import Limits
 from sen_host_conformance.hosts import Host
@@ -68,7 +68,8 @@ class Lax(Backend):
 
     @classmethod
     def bindings(cls) -> tuple[Binding, ...]:
-        return (Binding(name="only", engine="Lax 1"),)
+        lack = Lack(Capability.WALL_CLOCK, "never", "it is too lax for that")
+        return (Binding(name="only", engine="Lax 1", lacks=(lack,)),)
 
     def validate(self, wasm: bytes) -> None:
         raise NotImplementedError
