@@ -276,6 +276,37 @@ class Guest:
             raise instantiation_fault(trap, self._limits) from trap
         self.memory_bytes = self._instance.memory_size()
 
+    def call(self, function: str, type: FuncType, arguments: Sequence[int] = ()) -> int | None:
+        """Call an export that is no part of the ABI, under the same limits.
+
+        Args:
+            arguments: unsigned, as many as ``type`` has parameters.
+
+        Returns:
+            Its result, unsigned; None if it has none.
+
+        Raises:
+            FunctionCall, FuelExhausted, WallClockExceeded
+        """
+        self.fuel_left = self.fuel_used = None
+        seconds = self._limits.wall_clock_seconds
+        try:
+            if seconds is not None:
+                self._instance.set_deadline(seconds)
+            result = enter(
+                self._instance, function, type, arguments, fuel=self._fuel, stack=self._stack
+            )
+        except Trap as trap:
+            self.alive = False
+            self._note_trap(trap)
+            raise fault_of(trap, function, self._limits) from trap
+        except BaseException:
+            self.alive = False
+            raise
+        self._note_fuel(self._instance.get_global(FUEL))
+        self.memory_bytes = self._instance.memory_size()
+        return result
+
     def manifest(self) -> bytes:
         """The bytes that ``plugin_manifest`` returns."""
         return self._exchange(MANIFEST, (), None)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Literal, NamedTuple
 
-from sen_host import Config, Limits, PluginLoader, backends
+from sen_host import Config, Limits, PluginLoader, backends, open_backend
+from sen_host.backend import Backend, Binding
+from sen_host.errors import BackendUnavailable, UnknownBackend
 
 
 class Host(NamedTuple):
-    """A backend through one binding, in this process or in a worker."""
+    """A backend through one binding, in this process or in a worker.
+
+    ``backend`` is the name of an installed one, or a class, as ``MODULE:CLASS``.
+    """
 
     backend: str
     binding: str
@@ -17,24 +24,95 @@ class Host(NamedTuple):
     def loader(self, limits: Limits | None = None) -> PluginLoader:
         """A loader on this host; configuration files and variables play no part."""
         return PluginLoader(
-            self.backend,
+            _class(self.backend) if ":" in self.backend else self.backend,
             binding=self.binding,
             isolation=self.isolation,
             limits=limits,
             config=Config.defaults(),
         )
 
+    def open(self, limits: Limits) -> Backend:
+        """The backend, after the checks that a loader makes of what it can enforce."""
+        self.loader(limits)
+        return open_backend(
+            _class(self.backend) if ":" in self.backend else self.backend,
+            binding=self.binding,
+            isolation=self.isolation,
+        )
+
+    def describe(self) -> Binding:
+        """The binding, as it is in its place."""
+        return self.loader().binding
+
     def __str__(self) -> str:
         where = "-worker" if self.isolation == "process" else ""
-        return f"{self.backend}-{self.binding}{where}"
+        name = self.backend.rpartition(":")[2]
+        return f"{name}-{self.binding}{where}"
 
 
 def available_hosts() -> tuple[Host, ...]:
     """Every binding that is available, in this process where it may, and in a worker."""
-    return tuple(
-        Host(info.name, binding.name, isolation)
-        for info in backends()
-        for binding in info.bindings
+    return tuple(host for info in backends() for host in _hosts(info.name, info.bindings))
+
+
+def find_hosts(names: Iterable[str]) -> tuple[Host, ...]:
+    """The hosts that names stand for; all that are available if there are no names.
+
+    Args:
+        names: of a backend (``wasmer``: all its hosts), of one host (as it prints),
+            or a class of a backend that is not installed, as ``MODULE:CLASS``.
+
+    Raises:
+        UnknownBackend: there is no such backend or host.
+        BackendUnavailable: there is, but it cannot be used here.
+    """
+    wanted = list(names)
+    if not wanted:
+        found = available_hosts()
+        if not found:
+            raise BackendUnavailable(
+                "auto",
+                "no engine can be used here",
+                hint="pip install 'sen-host[all]'",
+            )
+        return found
+    return tuple(dict.fromkeys(host for name in wanted for host in _named(name)))
+
+
+def _named(name: str) -> list[Host]:
+    if ":" in name:
+        return _hosts(name, _class(name).bindings())
+    by_name = {str(host): host for host in available_hosts()}
+    if name in by_name:
+        return [by_name[name]]
+    for info in backends():
+        if info.name == name:
+            hosts = _hosts(name, info.bindings)
+            if not hosts:
+                reasons = "; ".join(f"{item.name}: {item.reason}" for item in info.bindings)
+                raise BackendUnavailable(name, info.error or reasons)
+            return hosts
+    listed = ", ".join((*(info.name for info in backends()), *by_name))
+    raise UnknownBackend(
+        f"there is no backend {name!r}", hint=f"there are {listed}, or MODULE:CLASS", key="backend"
+    )
+
+
+def _hosts(backend: str, bindings: Iterable[Binding]) -> list[Host]:
+    return [
+        Host(backend, binding.name, isolation)
+        for binding in bindings
         if binding.available
         for isolation in (("none", "process") if binding.isolation == "none" else ("process",))
-    )
+    ]
+
+
+def _class(target: str) -> type[Backend]:
+    module, _, name = target.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise BackendUnavailable(target, f"it cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Backend)):
+        raise BackendUnavailable(target, "it is not a subclass of sen_host.backend.Backend")
+    return found

@@ -1,0 +1,222 @@
+"""Play a case on one host, and judge what is seen against what the case expects."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from time import perf_counter
+from typing import Any
+
+from sen_host.backend import Binding, Capability
+from sen_host.errors import SenHostError
+from sen_host_conformance.case import ANY, Case, Step
+from sen_host_conformance.hosts import Host
+from sen_host_conformance.subject import Subject, subject
+
+PASSED, FAILED, DECLARED = "passed", "failed", "declared"
+"""Verdicts. DECLARED: it failed as its binding had said that it would."""
+
+_OUTCOMES = ("result", "manifest", "returns", "bytes", "raises", "done")
+_FUEL = ("fuel_used", "fuel_left")
+_TEXTS = frozenset({"message", "detail", "hint", "plugin"})
+_SHOWN = 1_000
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Where a host did not do what a case expects.
+
+    Attributes:
+        step: its number, from 0 on.
+        field: of what was seen, such as ``fuel_used`` or ``raises.trap``.
+        expected, seen: values that json can write.
+    """
+
+    step: int
+    field: str
+    expected: Any
+    seen: Any
+
+    def __str__(self) -> str:
+        return f"{self.field}: expected {_told(self.expected)}, seen {_told(self.seen)}"
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of a case on one host.
+
+    Attributes:
+        verdict: PASSED, FAILED or DECLARED.
+        why: of a failure without faults, or of what was declared; else None.
+        seen: for each step that was done, one outcome and the figures by name, in
+            values that json can write.
+        seconds: how long it took.
+        fuel: that all calls used together, as far as it is known.
+    """
+
+    verdict: str
+    why: str | None
+    faults: tuple[Fault, ...]
+    seen: tuple[dict[str, Any], ...]
+    seconds: float
+    fuel: int
+
+
+def play(case: Case, host: Host) -> Played:
+    """Play a case. Whatever goes wrong is in what is returned."""
+    binding = host.describe()
+    started = perf_counter()
+    subjects = [subject(case, host) for _ in range(case.instances)]
+    seen: list[dict[str, Any]] = []
+    faults: list[Fault] = []
+    try:
+        for number, step in enumerate(case.steps):
+            observed = [_do(item, step) for item in subjects]
+            seen.append(present(observed[0]))
+            faults += _judge(number, step, observed)
+            if "crashed" in observed[0] or (step.do == "load" and "raises" in observed[0]):
+                break
+    finally:
+        for item in subjects:
+            item.close()
+    seconds = perf_counter() - started
+    verdict, why = _verdict(case, binding, faults)
+    fuel = sum(item["fuel_used"] or 0 for item in seen)
+    return Played(verdict, why, tuple(faults), tuple(seen), seconds, fuel)
+
+
+def present(value: Any) -> Any:
+    """A value as json can write it, long texts by their length and hash."""
+    if isinstance(value, Enum):
+        return present(value.value)
+    if isinstance(value, bytes):
+        return present(value.hex())
+    if isinstance(value, str) and len(value) > _SHOWN:
+        digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+        return {"length": len(value), "begins": value[:60], "sha256": digest}
+    if isinstance(value, Mapping):
+        return {str(key): present(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [present(item) for item in value]
+    return value
+
+
+def _do(item: Subject, step: Step) -> dict[str, Any]:
+    if step.thread == "own":
+        return _observe(item, step)
+    number = step.thread if isinstance(step.thread, int) else 1
+    observed: list[dict[str, Any]] = []
+    gate = threading.Barrier(number)
+
+    def run() -> None:
+        gate.wait()
+        observed.append(_observe(item, step))
+
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for other in observed[1:]:
+        if other != observed[0]:
+            return {**observed[0], "crashed": f"threads saw different things: {present(other)}"}
+    return observed[0]
+
+
+def _observe(item: Subject, step: Step) -> dict[str, Any]:
+    try:
+        name, outcome = item.do(step.do, step.arguments)
+        observed = {name: outcome}
+    except SenHostError as error:
+        observed = {"raises": _facts(error)}
+    except Exception as error:
+        observed = {"crashed": f"{type(error).__name__}: {error}"}
+    used, left, memory = item.figures()
+    return {**observed, "fuel_used": used, "fuel_left": left, "memory_bytes": memory}
+
+
+def _facts(error: SenHostError) -> dict[str, Any]:
+    attributes = {key: value for key, value in vars(error).items() if key not in _TEXTS}
+    return {"error": type(error).__name__, "message": error.message, **present(attributes)}
+
+
+def _judge(number: int, step: Step, observed: list[dict[str, Any]]) -> list[Fault]:
+    first = observed[0]
+    faults = [
+        Fault(number, f"instance {index}", present(first), present(other))
+        for index, other in enumerate(observed)
+        if other != first
+    ]
+    if "crashed" in first:
+        return [*faults, Fault(number, "outcome", present(step.expect), first["crashed"])]
+    outcome = next(name for name in _OUTCOMES if name in first)
+    expected = next(name for name in _OUTCOMES if name in step.expect)
+    if outcome != expected and not (expected == "done" and outcome == "manifest"):
+        wanted = {expected: step.expect[expected]}
+        faults.append(Fault(number, "outcome", present(wanted), present({outcome: first[outcome]})))
+    elif expected != "done":
+        matches = _partial if expected in ("raises", "manifest") else _whole
+        faults += matches(number, expected, step.expect[expected], first[outcome])
+    for name in (*_FUEL, "memory_bytes"):
+        wanted = step.expect.get(name, ANY)
+        if wanted != ANY and first[name] != wanted:
+            faults.append(Fault(number, name, wanted, first[name]))
+    return faults
+
+
+def _whole(number: int, field: str, expected: Any, seen: Any) -> list[Fault]:
+    if expected == seen:
+        return []
+    return [Fault(number, field, present(expected), present(seen))]
+
+
+def _partial(number: int, field: str, expected: Any, seen: Any) -> list[Fault]:
+    """Compare what is expected, key by key; there may be more."""
+    if not isinstance(expected, Mapping) or not isinstance(seen, Mapping):
+        return _whole(number, field, expected, seen)
+    faults = []
+    for key, value in expected.items():
+        if key not in seen:
+            faults.append(Fault(number, f"{field}.{key}", present(value), "nothing of that name"))
+        else:
+            faults += _partial(number, f"{field}.{key}", value, seen[key])
+    return faults
+
+
+def _verdict(case: Case, binding: Binding, faults: list[Fault]) -> tuple[str, str | None]:
+    lacks = [lack for lack in binding.lacks if lack.capability in case.needs]
+    if not lacks:
+        return (FAILED if faults else PASSED), None
+    named = "; ".join(f"{lack.capability} ({lack.why}): {lack.reason}" for lack in lacks)
+    if not faults:
+        return FAILED, f"it passes, although the binding declares that it lacks {named}"
+    explains = [_EXPLAINED.get(lack.capability, _anything) for lack in lacks]
+    if all(any(explain(fault) for explain in explains) for fault in faults):
+        return DECLARED, f"it lacks {named}"
+    return FAILED, f"it lacks {named}; that does not explain every fault"
+
+
+def _anything(fault: Fault) -> bool:
+    return fault.field != "outcome" or not isinstance(fault.seen, str)
+
+
+def _unknown_fuel(fault: Fault) -> bool:
+    return fault.field in _FUEL and fault.seen is None
+
+
+def _unknown_trap(fault: Fault) -> bool:
+    return fault.field in ("raises.trap", "raises.message") and "unknown trap" in str(fault.seen)
+
+
+_EXPLAINED: Mapping[Capability, Callable[[Fault], bool]] = {
+    Capability.COUNTERS_AFTER_TRAP: _unknown_fuel,
+    Capability.TRAP_KINDS: _unknown_trap,
+}
+"""Which faults a lack explains, where that is not the whole case."""
+
+
+def _told(value: Any) -> str:
+    return "nothing known" if value is None else repr(value)
