@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from sen_host.backend import Binding
-from sen_host_conformance.case import Case
 from sen_host_conformance.player import Played, present
 from sen_host_conformance.report import CaseResult, Report
 
@@ -22,6 +21,13 @@ def as_json(report: Report) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
         "head": dict(report.head),
         "backends": [_backend(name, binding) for name, binding in report.bindings.items()],
+        "fixtures": {
+            fixture.name: {
+                "bytes": fixture.binary.stat().st_size,
+                "text": None if fixture.text is None else fixture.text.read_text(),
+            }
+            for fixture in (result.case.fixture for result in report.results)
+        },
         "cases": [_case(result) for result in report.results],
     }
 
@@ -51,7 +57,8 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "needs": [str(capability) for capability in case.needs],
         "limits": present(asdict(case.limits)),
         "instances": case.instances,
-        "fixture": _fixture(case),
+        "fixture": case.fixture.name,
+        "loaded_as": "plugin" if case.fixture.is_plugin else "module",
         "steps": [
             {"title": step.title, "expect": present(dict(step.expect))} for step in case.steps
         ],
@@ -60,17 +67,6 @@ def _case(result: CaseResult) -> dict[str, Any]:
             {"step": item.step, "field": item.field, "seen": dict(item.seen)}
             for item in result.differences
         ],
-    }
-
-
-def _fixture(case: Case) -> dict[str, Any]:
-    fixture = case.fixture
-    text = None if fixture.text is None else fixture.text.read_text()
-    return {
-        "name": fixture.name,
-        "kind": "plugin" if fixture.is_plugin else "module",
-        "bytes": fixture.binary.stat().st_size,
-        "text": text,
     }
 
 
