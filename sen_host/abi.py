@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
@@ -246,7 +247,7 @@ class Guest:
         self._instance = instance
         self._limits = limits
         self._has_resume = has_resume
-        self._fuel = COUNTER_MAX if limits.fuel is None else min(limits.fuel, COUNTER_MAX)
+        self._fuel = _counter(limits.fuel)
         self._stack = limits.stack_bytes - NATIVE_STACK_BYTES
         self._make = (
             instance.exchange
@@ -272,15 +273,26 @@ class Guest:
             enter(self._instance, START, _START_TYPE, fuel=self._fuel, stack=self._stack)
         except Trap as trap:
             self.alive = False
-            self._note_trap(trap)
+            self._note_trap(trap, self._limits.fuel)
             raise instantiation_fault(trap, self._limits) from trap
         self.memory_bytes = self._instance.memory_size()
 
-    def call(self, function: str, type: FuncType, arguments: Sequence[int] = ()) -> int | None:
+    def call(
+        self,
+        function: str,
+        type: FuncType,
+        arguments: Sequence[int] = (),
+        *,
+        fuel: int | None = None,
+        stack: int | None = None,
+    ) -> int | None:
         """Call an export that is no part of the ABI, under the same limits.
 
         Args:
             arguments: unsigned, as many as ``type`` has parameters.
+            fuel: another budget than that of the limits, 0 .. 2**64 - 1.
+            stack: another size of the stack, in bytes that the guest alone may use,
+                0 .. COUNTER_MAX; what the engine has must suffice for it.
 
         Returns:
             Its result, unsigned; None if it has none.
@@ -288,22 +300,28 @@ class Guest:
         Raises:
             FunctionCall, FuelExhausted, WallClockExceeded
         """
+        limits = self._limits if fuel is None else replace(self._limits, fuel=fuel)
+        budget = _counter(limits.fuel)
         self.fuel_left = self.fuel_used = None
-        seconds = self._limits.wall_clock_seconds
         try:
-            if seconds is not None:
-                self._instance.set_deadline(seconds)
+            if limits.wall_clock_seconds is not None:
+                self._instance.set_deadline(limits.wall_clock_seconds)
             result = enter(
-                self._instance, function, type, arguments, fuel=self._fuel, stack=self._stack
+                self._instance,
+                function,
+                type,
+                arguments,
+                fuel=budget,
+                stack=self._stack if stack is None else stack,
             )
         except Trap as trap:
             self.alive = False
-            self._note_trap(trap)
-            raise fault_of(trap, function, self._limits) from trap
+            self._note_trap(trap, limits.fuel)
+            raise fault_of(trap, function, limits) from trap
         except BaseException:
             self.alive = False
             raise
-        self._note_fuel(self._instance.get_global(FUEL))
+        self._note_fuel(self._instance.get_global(FUEL), limits.fuel)
         self.memory_bytes = self._instance.memory_size()
         return result
 
@@ -350,14 +368,14 @@ class Guest:
             )
         except Trap as trap:
             self.alive = False
-            self._note_trap(trap)
+            self._note_trap(trap, limits.fuel)
             raise fault_of(trap, trap.function or function, limits) from trap
         except BaseException:
             # An engine that failed, or an interrupt in the middle of a
             # sequence, leaves the instance in a state that nobody knows.
             self.alive = False
             raise
-        self._note_fuel(facts.fuel_left)
+        self._note_fuel(facts.fuel_left, limits.fuel)
         self.memory_bytes = facts.memory_bytes
         if facts.free_trap is not None:
             self.alive = False
@@ -369,17 +387,22 @@ class Guest:
             )
         return _judge(facts, function, payload, limits)
 
-    def _note_fuel(self, left: int | None) -> None:
+    def _note_fuel(self, left: int | None, budget: int | None) -> None:
         if left is None:
             return
-        self.fuel_used = self._fuel - left
-        if self._limits.fuel is not None:
-            self.fuel_left = self._limits.fuel - self.fuel_used
+        self.fuel_used = _counter(budget) - left
+        if budget is not None:
+            self.fuel_left = budget - self.fuel_used
 
-    def _note_trap(self, trap: Trap) -> None:
+    def _note_trap(self, trap: Trap, budget: int | None) -> None:
         # What was overdrawn is not owed: no more than the budget was used.
         if trap.fuel_left is not None:
-            self._note_fuel(max(trap.fuel_left, 0))
+            self._note_fuel(max(trap.fuel_left, 0), budget)
+
+
+def _counter(fuel: int | None) -> int:
+    """What FUEL is set to for a budget."""
+    return COUNTER_MAX if fuel is None else min(fuel, COUNTER_MAX)
 
 
 def _judge(facts: Exchanged, function: str, payload: bytes | None, limits: Limits) -> bytes:

@@ -40,6 +40,9 @@ from sen_host_conformance.fuzz.exercise import exercise
 from sen_host_conformance.fuzz.exposure import STATE, expose
 from sen_host_conformance.fuzz.shrink import instruction_count, shrink
 from sen_host_conformance.fuzz.sources import make
+from sen_host_conformance.hosts import find_hosts
+from sen_host_conformance.player import PASSED, play
+from sen_host_conformance.reader import read_cases
 from tests.wasm.support import wat, with_section
 
 POPCNT = op("i32.popcnt")
@@ -377,6 +380,12 @@ def test_the_command_tells_how_to_try_a_difference_again(
     assert main(["--replay", str(case), *pair]) == 1
     assert main(["--replay", str(case), "--backend", "wasmtime", "--backend", "wasmer"]) == 0
     assert "the backends agree" in capsys.readouterr().out
+    suite_case = tmp_path / "cases" / "cases" / "fuzz" / f"14-{number}.toml"
+    assert f"to keep: {suite_case}" in told
+    (read,) = read_cases(suite_case.parent.parent)
+    honest, crooked = (play(read, host) for host in find_hosts(["wasmtime", "crooked"]))
+    assert honest.verdict == PASSED
+    assert {fault.field for fault in crooked.faults} == {"fuel_used"}
 
 
 def test_an_engine_that_takes_the_process_along_is_a_failure_of_that_module(

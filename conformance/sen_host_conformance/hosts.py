@@ -52,15 +52,17 @@ class Host(NamedTuple):
 
 def available_hosts() -> tuple[Host, ...]:
     """Every binding that is available, in this process where it may, and in a worker."""
-    return tuple(host for info in backends() for host in _hosts(info.name, info.bindings))
+    return tuple(host for info in backends() for host in _hosts(info.name, info.bindings, True))
 
 
-def find_hosts(names: Iterable[str]) -> tuple[Host, ...]:
+def find_hosts(names: Iterable[str] = (), *, workers: bool = False) -> tuple[Host, ...]:
     """The hosts that names stand for; all that are available if there are no names.
 
     Args:
-        names: of a backend (``wasmer``: all its hosts), of one host (as it prints),
-            or a class of a backend that is not installed, as ``MODULE:CLASS``.
+        names: of a backend (all its bindings), of one host (as it prints), or a class
+            of a backend that is not installed, as ``MODULE:CLASS``.
+        workers: whether a binding that works in this process is taken in a worker
+            process as well.
 
     Raises:
         UnknownBackend: there is no such backend or host.
@@ -68,26 +70,26 @@ def find_hosts(names: Iterable[str]) -> tuple[Host, ...]:
     """
     wanted = list(names)
     if not wanted:
-        found = available_hosts()
+        found = [host for info in backends() for host in _hosts(info.name, info.bindings, workers)]
         if not found:
             raise BackendUnavailable(
                 "auto",
                 "no engine can be used here",
                 hint="pip install 'sen-host[all]'",
             )
-        return found
-    return tuple(dict.fromkeys(host for name in wanted for host in _named(name)))
+        return tuple(found)
+    return tuple(dict.fromkeys(host for name in wanted for host in _named(name, workers)))
 
 
-def _named(name: str) -> list[Host]:
+def _named(name: str, workers: bool) -> list[Host]:
     if ":" in name:
-        return _hosts(name, _class(name).bindings())
+        return _hosts(name, _class(name).bindings(), workers)
     by_name = {str(host): host for host in available_hosts()}
     if name in by_name:
         return [by_name[name]]
     for info in backends():
         if info.name == name:
-            hosts = _hosts(name, info.bindings)
+            hosts = _hosts(name, info.bindings, workers)
             if not hosts:
                 reasons = "; ".join(f"{item.name}: {item.reason}" for item in info.bindings)
                 raise BackendUnavailable(name, info.error or reasons)
@@ -98,13 +100,14 @@ def _named(name: str) -> list[Host]:
     )
 
 
-def _hosts(backend: str, bindings: Iterable[Binding]) -> list[Host]:
-    return [
-        Host(backend, binding.name, isolation)
-        for binding in bindings
-        if binding.available
-        for isolation in (("none", "process") if binding.isolation == "none" else ("process",))
-    ]
+def _hosts(backend: str, bindings: Iterable[Binding], workers: bool) -> list[Host]:
+    hosts = []
+    for binding in bindings:
+        if binding.available:
+            hosts.append(Host(backend, binding.name, binding.isolation))
+            if workers and binding.isolation == "none":
+                hosts.append(Host(backend, binding.name, "process"))
+    return hosts
 
 
 def _class(target: str) -> type[Backend]:

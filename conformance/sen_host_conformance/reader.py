@@ -47,7 +47,9 @@ PLUGIN_STEPS: Mapping[str, _StepForm] = {
 MODULE_STEPS: Mapping[str, _StepForm] = {
     "load": _StepForm(),
     "instantiate": _StepForm(),
-    "call": _StepForm(("function",), ("args",), outcome="returns", enters_guest=True),
+    "call": _StepForm(
+        ("function",), ("args", "fuel", "stack"), outcome="returns", enters_guest=True
+    ),
     "exchange": _StepForm(
         ("function",), ("payload", "effect_id"), outcome="bytes", enters_guest=True
     ),
@@ -85,15 +87,18 @@ def read_cases(folder: Path = CASES) -> tuple[Case, ...]:
     return tuple(found.values())
 
 
-def read_file(path: Path) -> tuple[Case, ...]:
+def read_file(path: Path, text: str | None = None) -> tuple[Case, ...]:
     """The cases of one file; its folder is their area.
+
+    Args:
+        text: read this in place of what the file holds.
 
     Raises:
         CaseError
         OSError
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8") if text is None else text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CaseError(f"{path}: {error}") from error
     _check_keys(f"{path}", content, (*_SHARED_KEYS, "case"))

@@ -128,9 +128,15 @@ class ModuleSubject(Subject):
             self._guest.start()
         return "done", True
 
-    def call(self, function: str, args: tuple[int, ...] = ()) -> tuple[str, Any]:
+    def call(
+        self,
+        function: str,
+        args: tuple[int, ...] = (),
+        fuel: int | None = None,
+        stack: int | None = None,
+    ) -> tuple[str, Any]:
         type = self._types[function]
-        result = self._alive.call(function, type, args)
+        result = self._alive.call(function, type, args, fuel=fuel, stack=stack)
         return "returns", [] if result is None else [result]
 
     def exchange(self, function: str, payload: bytes = b"", effect_id: int = 0) -> tuple[str, Any]:

@@ -20,6 +20,7 @@ from sen_host_conformance.fuzz.exercise import MAX_CALLS, Exercised, exercise
 from sen_host_conformance.fuzz.report import Failure, Result, Summary
 from sen_host_conformance.fuzz.shrink import shrink
 from sen_host_conformance.fuzz.sources import Made, make
+from sen_host_conformance.fuzz.suite_case import write_suite_case
 
 MODULES_PER_PROCESS = 500
 """Then a new process takes over: engines do not give all their memory back."""
@@ -116,9 +117,12 @@ def _failure(
     else:
         wasm, calls = shrink(arena, wasm, calls, seconds=settings.shrink_seconds)
         found = difference(arena, wasm, calls) or found
-    path = settings.cases / f"{settings.seed}-{number}.json"
-    Case(wasm, calls, Found(again, found.field, found.seen)).write(path, settings.wasm_tools)
-    return Failure(number, what, again, str(path))
+    name = f"{settings.seed}-{number}"
+    path = settings.cases / f"{name}.json"
+    case = Case(wasm, calls, Found(again, found.field, found.seen))
+    case.write(path, settings.wasm_tools)
+    suite = write_suite_case(case, arena.sides[0], settings.cases, name, settings.wasm_tools)
+    return Failure(number, what, again, str(path), str(suite))
 
 
 def run(settings: Settings, *, jobs: int, progress: Callable[[Summary], None]) -> Summary:

@@ -19,6 +19,8 @@ from sen_host_conformance.fuzz.smith import REMEDY, find_wasm_tools, version
 AGREED, DIFFERED, WRONG = 0, 1, 2
 """Exit codes."""
 
+CASES = Path("fuzz-cases")
+
 _SECONDS_BETWEEN_LINES = 10
 
 
@@ -58,9 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         help="compare this one (all that are available)",
     )
     parser.add_argument("--own-only", action="store_true", help="no modules of wasm-tools smith")
-    parser.add_argument(
-        "--cases", type=Path, default=Path("fuzz-cases"), help="where cases go (./fuzz-cases)"
-    )
+    parser.add_argument("--cases", type=Path, default=CASES, help=f"where cases go (./{CASES})")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run a case and nothing else")
     return parser
 
@@ -80,26 +80,54 @@ def _from_zero(text: str) -> int:
 
 
 def _fuzz(options: argparse.Namespace) -> int:
-    wasm_tools = None if options.own_only else find_wasm_tools()
+    summary = fuzz(
+        options.modules,
+        seed=options.seed,
+        first=options.first,
+        calls=options.calls,
+        backends=tuple(options.backend),
+        own_only=options.own_only,
+        cases=options.cases,
+        jobs=options.jobs,
+    )
+    print(summary)
+    return DIFFERED if summary.failures else AGREED
+
+
+def fuzz(
+    modules: int,
+    *,
+    seed: int = 0,
+    first: int = 0,
+    calls: int = MAX_CALLS,
+    backends: tuple[str, ...] = (),
+    own_only: bool = False,
+    cases: Path = CASES,
+    jobs: int = 1,
+) -> Summary:
+    """Fuzz, and tell on stderr how far it is; the arguments are those of ``Settings``.
+
+    Raises:
+        As ``campaign.run``.
+    """
+    wasm_tools = None if own_only else find_wasm_tools()
     if wasm_tools is not None:
         print(f"every second module is of {version(wasm_tools)} smith", file=sys.stderr)
-    elif not options.own_only:
+    elif not own_only:
         print(
             f"wasm-tools is not here, so the own generator makes all modules: {REMEDY}",
             file=sys.stderr,
         )
     settings = Settings(
-        seed=options.seed,
-        first=options.first,
-        modules=options.modules,
-        calls=options.calls,
-        backends=tuple(options.backend),
+        seed=seed,
+        first=first,
+        modules=modules,
+        calls=calls,
+        backends=backends,
         wasm_tools=wasm_tools,
-        cases=options.cases,
+        cases=cases,
     )
-    summary = run(settings, jobs=options.jobs, progress=_Progress(options.modules))
-    print(summary)
-    return DIFFERED if summary.failures else AGREED
+    return run(settings, jobs=jobs, progress=_Progress(modules))
 
 
 class _Progress:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -15,17 +16,21 @@ class Failure:
         what: how it failed.
         command: what tries this module again.
         case: path of the shrunk case; None if there is none.
+        suite_case: path of the same as a case of the suite, ready to be looked at and kept.
     """
 
     number: int
     what: str
     command: str
     case: str | None = None
+    suite_case: str | None = None
 
     def __str__(self) -> str:
         lines = [f"module {self.number}: {self.what}", f"  again: {self.command}"]
         if self.case is not None:
             lines.append(f"  shrunk: python -m sen_host_conformance.fuzz --replay {self.case}")
+        if self.suite_case is not None:
+            lines.append(f"  to keep: {self.suite_case}")
         return "\n".join(lines)
 
 
@@ -80,6 +85,23 @@ class Summary:
     @property
     def calls(self) -> int:
         return self.outcomes.total()
+
+    def as_json(self) -> dict[str, Any]:
+        """The sum, in values that json can write."""
+        return {
+            "backends": list(self.backends),
+            "modules": self.modules,
+            "sources": dict(self.sources),
+            "calls": self.calls,
+            "outcomes": dict(self.outcomes),
+            "unknown_fuel": dict(self.unknown_fuel),
+            "left_out": [
+                {"by": who, "reason": reason, "modules": count}
+                for (who, reason), count in self.left_out.items()
+            ],
+            "seconds": round(self.seconds, 3),
+            "differences": [asdict(failure) for failure in self.failures],
+        }
 
     def progress(self, of: int) -> str:
         """One line."""
