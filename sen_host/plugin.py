@@ -215,6 +215,17 @@ class Plugin:
             result = await call(self.resume, result.id, await outcome)
         return self._final(result, max_effects)
 
+    def restart(self) -> None:
+        """Go on with a fresh instance, asked for its manifest, as after a load.
+
+        What the plugin remembered is gone. The module is not compiled again.
+
+        Raises:
+            PluginClosed, WrongThread, WorkerDied, EngineFault; others as
+            ``PluginLoader.load``.
+        """
+        self.manifest = self._load_manifest(fresh=True)
+
     def close(self) -> None:
         """Free the instance and the module. May be called more than once.
 
@@ -258,14 +269,14 @@ class Plugin:
         except SenHostError as error:
             raise self._about_us(error)  # noqa: B904 - the same error
 
-    def _load_manifest(self) -> PluginManifest:
-        data = self._call(Guest.manifest)
+    def _load_manifest(self, *, fresh: bool = False) -> PluginManifest:
+        data = self._call(Guest.manifest, fresh=fresh)
         manifest = decode(PluginManifest, data, max_bytes=self.limits.result_bytes)
         if manifest.api_version != API_VERSION:
             raise ApiVersionMismatch(expected=API_VERSION, actual=manifest.api_version)
         return manifest
 
-    def _call(self, exchange: Callable[[Guest], bytes]) -> bytes:
+    def _call(self, exchange: Callable[[Guest], bytes], *, fresh: bool = False) -> bytes:
         self._refuse_reentry()
         with self._lock:
             if self._closed:
@@ -273,6 +284,8 @@ class Plugin:
             self._check_thread()
             self._caller = threading.get_ident()
             try:
+                if fresh:
+                    self._discard_guest()
                 return self._exchange(exchange)
             except SenHostError as error:
                 raise self._about_us(error)  # noqa: B904 - the same error

@@ -27,6 +27,8 @@ LAYERS = (
     "plugin",
     "plugin_file",
     "loader",
+    "comparison",
+    "checkup",
     "cli",
 )
 

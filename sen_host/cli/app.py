@@ -15,7 +15,19 @@ from sen_host.cli import failure
 from sen_host.cli.options import current_call
 from sen_host.cli.output import complain, one_line, printable, write_json
 
-_COMMANDS = ("run", "inspect", "backends", "config", "completion")
+_COMMANDS = (
+    "run",
+    "inspect",
+    "compare",
+    "check",
+    "conformance",
+    "backends",
+    "config",
+    "completion",
+)
+
+_ELSEWHERE = {"conformance": "sen_host_conformance.command"}
+"""Commands of other packages; nothing of this package knows these."""
 
 
 class App(click.Group):
@@ -31,7 +43,8 @@ class App(click.Group):
     ) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"sen_host.cli.{cmd_name}").command
+        home = _ELSEWHERE.get(cmd_name, f"sen_host.cli.{cmd_name}")
+        command: click.Command = import_module(home).command
         return command
 
     def resolve_command(

@@ -9,6 +9,9 @@ from typing import Any
 
 from sen_host import errors
 
+FOUND = 1
+"""``compare`` found a difference, or ``check`` an error."""
+
 INTERNAL = 119
 USAGE = 121
 ENVIRONMENT = 122

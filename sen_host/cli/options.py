@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -108,14 +108,15 @@ def current_call() -> Call:
 
 
 def call_options(
-    *, settings: bool
+    *, settings: bool, without: Collection[str] = ()
 ) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
     """Give a command the shared options; its function gets a Call first.
 
     Args:
         settings: whether the options of the configuration are among them.
+        without: keys of those that are not.
     """
-    chosen = list(SETTINGS.values()) if settings else []
+    chosen = [setting for setting in SETTINGS.values() if settings and setting.key not in without]
 
     def decorate(function: Callable[..., int | None]) -> Callable[..., int | None]:
         @functools.wraps(function)
@@ -147,6 +148,18 @@ def call_options(
         return decorated
 
     return decorate
+
+
+def backends_option() -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """``--backend``, for a command that uses several; its function gets ``backends``."""
+    return click.option(
+        "--backend",
+        "backends",
+        multiple=True,
+        metavar="NAME",
+        help="An engine to run on; may be repeated.  [default: all that are available]",
+        shell_complete=_complete_backend,
+    )
 
 
 def _name(setting: Setting) -> str:

@@ -41,9 +41,9 @@ def command(call: Call, plugin: str, args: tuple[str, ...], raw: bool) -> int:
     """
     from sen_host.messages import Error, to_wire
 
-    _check_text(args)
+    check_text(args)
     loader = call.loader(call.config())
-    with _interruptible(), loader.load(plugin) as loaded:
+    with interruptible(), loader.load(plugin) as loaded:
         names = dict(call.facts)
         try:
             result = loaded.run(args, Effects().perform)
@@ -92,7 +92,7 @@ class Effects:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Let Ctrl-C end the process at once.
 
     Python runs its own handler only between its instructions, and a plugin
@@ -111,7 +111,7 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _check_text(args: tuple[str, ...]) -> None:
+def check_text(args: tuple[str, ...]) -> None:
     """Raise Serialization for an argument that a plugin cannot be given."""
     for number, argument in enumerate(args, 1):
         # Python reads bytes that are not text as surrogates.

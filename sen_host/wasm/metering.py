@@ -33,9 +33,10 @@ from itertools import accumulate
 from sen_host.backend import FuncType
 from sen_host.errors import ModuleCompilation
 from sen_host.wasm.frames import LEAF_BYTES, extra_height, frame_bytes
+from sen_host.wasm.immediates import block_type, table_labels
 from sen_host.wasm.injected import ADDED_LOCALS, LOCALS, Indices, Injected, thunk
 from sen_host.wasm.instructions import MAX_LOCALS, read_locals
-from sen_host.wasm.leb128 import decode_signed, decode_unsigned, encode_signed, encode_unsigned
+from sen_host.wasm.leb128 import decode_unsigned, encode_signed, encode_unsigned
 from sen_host.wasm.opcodes import (
     BULK,
     DROPS,
@@ -116,13 +117,15 @@ class Meter:
         For each type with several results, there must be one with these results alone.
         """
         known = {type: index for index, type in enumerate(types)}
-        self._block_types = {type.results: _block_type(type.results, known) for type in types}
-        self._type_effects = [(len(type.params), len(type.results)) for type in types]
-        deltas = [given - taken for taken, given in self._type_effects]
+        self._block_types = {
+            type.results: _encode_block_type(type.results, known) for type in types
+        }
+        deltas = [len(type.results) - len(type.params) for type in types]
         self._extra = [extra_height(type) for type in types]
         self._call = _Calls(deltas, self._extra, functions).__getitem__
         self._stretch = _Stretches().__getitem__
         self._label = _Labels().__getitem__
+        self._block = _Blocks(types).__getitem__
         self._injected: dict[int, Injected] = {}
         self._indices = indices
         # The functions whose frames are not counted, and how deep their calls go.
@@ -193,7 +196,8 @@ class Meter:
             this function, in bytes; None if that is not certain.
         """
         # A subscript of these dicts would be slower than their method.
-        stretch, label_of, call = self._stretch, self._label, self._call
+        stretch, label_of = self._stretch, self._label
+        block, call = self._block, self._call
         store_stack, load_fuel = injected.store_stack, injected.load_fuel
         height = peak = dead = 0
         depths = self._depths
@@ -275,7 +279,7 @@ class Meter:
                 if token == _EMPTY_BLOCK:
                     constructs.append(height << _HEIGHT)
                     continue
-                params, results = self._block_effect(token)
+                params, results = block(token)
                 if code == _BLOCK:
                     constructs.append(height - params + results << _HEIGHT)
                     continue
@@ -316,7 +320,7 @@ class Meter:
                 current, cost = position, 0
                 height = ifs[len(constructs)]
             elif code == _BR_TABLE:
-                for label in _table_labels(tokens[position]):
+                for label in table_labels(tokens[position])[1]:
                     constructs[-1 - label] |= _TARGET
                     lowest = min(lowest, len(constructs) - 1 - label)
                 costs[current] = cost + 1
@@ -349,17 +353,8 @@ class Meter:
             tokens[start] += check_at(depth)
         return peak, deepest
 
-    def _block_effect(self, token: bytes) -> tuple[int, int]:
-        code = token[1]
-        if len(token) == 2 and code >= 0x40:
-            return 0, int(code != 0x40)
-        index, _ = decode_signed(token, 1, 33)
-        if index < 0:
-            return 0, int(index != -64)
-        return self._type_effects[index]
 
-
-def _block_type(results: tuple[str, ...], types: Mapping[FuncType, int]) -> bytes:
+def _encode_block_type(results: tuple[str, ...], types: Mapping[FuncType, int]) -> bytes:
     """A block type without parameters."""
     if not results:
         return b"\x40"
@@ -395,6 +390,21 @@ class _Labels(dict[bytes, int]):
         return found
 
 
+class _Blocks(dict[bytes, tuple[int, int]]):
+    """How many parameters and results a construct has."""
+
+    def __init__(self, types: Sequence[FuncType]) -> None:
+        super().__init__()
+        self._types = types
+
+    def __missing__(self, token: bytes) -> tuple[int, int]:
+        type = block_type(token, self._types)
+        found = len(type.params), len(type.results)
+        if len(self) < _REMEMBERED:
+            self[token] = found
+        return found
+
+
 class _Calls(dict[bytes, tuple[int, int, int]]):
     """How a call changes the height of the stack, its extra height, and whom it calls.
 
@@ -419,15 +429,3 @@ class _Calls(dict[bytes, tuple[int, int, int]]):
         if len(self) < _REMEMBERED:
             self[token] = found
         return found
-
-
-def _table_labels(table: bytes) -> set[int]:
-    """The labels of a br_table."""
-    count, offset = decode_unsigned(table, 1)
-    if len(table) == offset + count + 1:  # a byte for each
-        return set(table[offset:])
-    labels = set()
-    for _ in range(count + 1):
-        label, offset = decode_unsigned(table, offset)
-        labels.add(label)
-    return labels

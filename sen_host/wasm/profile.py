@@ -8,12 +8,14 @@ runs alike.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from functools import partial
 from operator import itemgetter
 from typing import NoReturn
 
 from sen_host.backend import FuncType
 from sen_host.errors import ModuleCompilation
-from sen_host.wasm.cursor import VALUE_TYPES, Cursor, malformed, unsupported
+from sen_host.wasm.cursor import Cursor, malformed, unsupported
 from sen_host.wasm.exceptions import (
     DEAD_BR_TABLE,
     EXPORTS,
@@ -27,8 +29,9 @@ from sen_host.wasm.exceptions import (
     TABLE_MINIMUM,
     Bound,
 )
+from sen_host.wasm.immediates import block_type, table_labels
 from sen_host.wasm.instructions import constant_expression, read_locals
-from sen_host.wasm.leb128 import decode_signed, decode_unsigned
+from sen_host.wasm.leb128 import decode_unsigned
 from sen_host.wasm.module import ParsedModule, SectionId
 from sen_host.wasm.names import function_name
 from sen_host.wasm.operators import OPERATORS, PREFIX_SIMD
@@ -36,7 +39,6 @@ from sen_host.wasm.segments import ElementSegment, data_segments, element_segmen
 from sen_host.wasm.tokens import split
 
 _GLOBAL_GET, _LOOP, _END, _BR_TABLE = 0x23, 0x03, 0x0B, 0x0E
-_EMPTY_BLOCK_TYPE = 0x40
 _SHOWN = 80
 _V128 = "v128"
 
@@ -58,19 +60,46 @@ def check_profile(module: ParsedModule, accept: frozenset[str] = frozenset()) ->
             exceeds a bound, or is malformed. The message names the operator or
             type, its proposal, the function and the offset.
     """
-    _check_types(module, accept)
-    _check_globals(module, accept)
-    _check_tables(module)
-    _check_exports(module)
+    for check in _checks(module, accept):
+        check()
+
+
+def refusals(
+    module: ParsedModule, accept: frozenset[str] = frozenset()
+) -> Iterator[ModuleCompilation]:
+    """What ``check_profile`` would refuse: the first in each function, segment and so on.
+
+    What is malformed so that nothing behind it can be read is the last.
+    """
+    checks = _checks(module, accept)
+    while True:
+        try:
+            check = next(checks, None)
+        except ModuleCompilation as error:
+            yield error
+            return
+        if check is None:
+            return
+        try:
+            check()
+        except ModuleCompilation as error:
+            yield error
+
+
+def _checks(module: ParsedModule, accept: frozenset[str]) -> Iterator[Callable[[], object]]:
+    yield partial(_check_types, module, accept)
+    yield partial(_check_globals, module, accept)
+    yield partial(_check_tables, module)
+    yield partial(_check_exports, module)
     for start, end in module.initialisers:
-        _check_constant(module, start, end)
+        yield partial(_check_constant, module, start, end)
     for element in element_segments(module):
-        _check_elements(module, element, accept)
+        yield partial(_check_elements, module, element, accept)
     for data in data_segments(module):
         if data.offset is not None:
-            _check_constant(module, *data.offset)
+            yield partial(_check_constant, module, *data.offset)
     for index in range(len(module.function_bodies)):
-        _check_function(module, index, accept)
+        yield partial(_check_function, module, index, accept)
 
 
 def _check_types(module: ParsedModule, accept: frozenset[str]) -> None:
@@ -235,7 +264,7 @@ class _Code:
     def _check_br_table(
         self, position: int, labels: list[tuple[str, ...]], *, any_types: bool
     ) -> None:
-        count, targets = _targets(self.tokens[position])
+        count, targets = table_labels(self.tokens[position])
         if count > LABELS.most:
             _exceeds("a br_table", count, LABELS, self.offset(position))
         taken = {labels[-1 - target] for target in targets if target < len(labels)}
@@ -246,27 +275,11 @@ class _Code:
 
 def _label_types(token: bytes, types: tuple[FuncType, ...]) -> tuple[str, ...]:
     """What a branch to a block, a loop or an if takes."""
-    if token[1] == _EMPTY_BLOCK_TYPE:
+    try:
+        type = block_type(token, types)
+    except IndexError:
         return ()
-    if token[1] in VALUE_TYPES:
-        return (VALUE_TYPES[token[1]],) if token[0] != _LOOP else ()
-    index, _ = decode_signed(token, 1, 33)
-    if not 0 <= index < len(types):
-        return ()
-    return types[index].params if token[0] == _LOOP else types[index].results
-
-
-def _targets(token: bytes) -> tuple[int, set[int]]:
-    """The number of targets, and the labels among them and the default."""
-    count, offset = decode_unsigned(token, 1)
-    labels = token[offset:]
-    if len(labels) == count + 1:
-        return count, set(labels)
-    targets = set()
-    while offset < len(token):
-        target, offset = decode_unsigned(token, offset)
-        targets.add(target)
-    return count, targets
+    return type.params if token[0] == _LOOP else type.results
 
 
 def _refuse(name: str, what: str, offset: int) -> NoReturn:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sen_host.wasm.cursor import Cursor, malformed, unknown_type, unsupported
-from sen_host.wasm.instructions import constant_expression
-from sen_host.wasm.reader import ParsedModule, SectionId
+from sen_host.wasm.reader import ParsedModule, SectionId, skip_constant_expression
+
+T = TypeVar("T")
 
 MAX_SEGMENTS = 100_000
 
@@ -65,13 +66,7 @@ def element_segments(module: ParsedModule) -> Iterator[ElementSegment]:
     Raises:
         ModuleCompilation: the section is malformed, or not of WebAssembly 2.0.
     """
-    section = module.section(SectionId.ELEMENT)
-    if section is None:
-        return
-    cursor = Cursor(module.data, section.content, section.end)
-    for _ in range(cursor.count("element segments", MAX_SEGMENTS)):
-        yield _element_segment(cursor)
-    _check_end(cursor, section.id)
+    return _segments(module, SectionId.ELEMENT, "element segments", _element_segment)
 
 
 def data_segments(module: ParsedModule) -> Iterator[DataSegment]:
@@ -80,13 +75,20 @@ def data_segments(module: ParsedModule) -> Iterator[DataSegment]:
     Raises:
         ModuleCompilation: the section is malformed, or not of WebAssembly 2.0.
     """
-    section = module.section(SectionId.DATA)
+    return _segments(module, SectionId.DATA, "data segments", _data_segment)
+
+
+def _segments(
+    module: ParsedModule, id: SectionId, what: str, segment: Callable[[Cursor], T]
+) -> Iterator[T]:
+    section = module.section(id)
     if section is None:
         return
     cursor = Cursor(module.data, section.content, section.end)
-    for _ in range(cursor.count("data segments", MAX_SEGMENTS)):
-        yield _data_segment(cursor)
-    _check_end(cursor, section.id)
+    for _ in range(cursor.count(what, MAX_SEGMENTS)):
+        yield segment(cursor)
+    if cursor.offset != cursor.end:
+        raise malformed(f"section {section.id} is longer than its content", cursor.offset)
 
 
 def _element_segment(cursor: Cursor) -> ElementSegment:
@@ -138,11 +140,5 @@ def _data_segment(cursor: Cursor) -> DataSegment:
 
 def _expression(cursor: Cursor) -> tuple[int, int]:
     start = cursor.offset
-    for instruction in constant_expression(cursor.data, start, cursor.end):
-        cursor.offset = instruction[3]
+    skip_constant_expression(cursor)
     return start, cursor.offset
-
-
-def _check_end(cursor: Cursor, section: int) -> None:
-    if cursor.offset != cursor.end:
-        raise malformed(f"section {section} is longer than its content", cursor.offset)

@@ -141,16 +141,19 @@ def _rows(report: str) -> dict[str, str]:
     return {first: " ".join(rest) for first, *rest in words}
 
 
+COMMANDS = ("run", "inspect", "compare", "check", "backends", "config", "completion")
+
+
 class TestHelpAndVersion:
     def test_help_lists_the_commands(self, cli: Cli) -> None:
         for arguments in ([], ["--help"], ["-h"]):
             answer = cli(*arguments)
             assert answer.code == 0
-            for command in ("run", "inspect", "backends", "config", "completion"):
+            for command in COMMANDS:
                 assert f"\n  {command} " in answer.stdout
 
     def test_every_command_has_help(self, cli: Cli) -> None:
-        for command in ("run", "inspect", "backends", "config", "completion"):
+        for command in COMMANDS:
             assert f"Usage: sen-host {command}" in cli(command, "--help").stdout
 
     def test_help_tells_the_codes_of_the_host(self, cli: Cli) -> None:
@@ -215,6 +218,9 @@ class TestCompletion:
             (["r"], {"run"}),
             (["run", "--backend", ""], {"auto", "wasmtime", "wasmer"}),
             (["run", "--isolation", "p"], {"process"}),
+            (["c"], {"compare", "check", "config", "completion"}),
+            (["compare", "--backend", "w"], {"wasmtime", "wasmer"}),
+            (["check", "--"], {"--backend", "--json"}),
             (["run", "--fu"], {"--fuel"}),
             (["completion", ""], {"bash", "zsh", "fish"}),
         ],
