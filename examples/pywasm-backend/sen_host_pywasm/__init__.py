@@ -1,0 +1,1 @@
+"""pywasm, an interpreter in pure Python, as a backend of sen-host."""
