@@ -11,24 +11,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
 
+from plugins.build import HERE as PLUGINS
 from plugins.build import (
-    EXIT_FAILED,
-    EXIT_NO_TOOLCHAIN,
-    REFERENCE_HOST,
     STACK_BYTES,
     WASM_CPU,
     BuildError,
-    ToolchainMissing,
-    WrongHost,
+    exit_code,
+    require_reference_host,
     require_zig,
     run_zig,
 )
-from plugins.build import HERE as PLUGINS
 
 HERE = Path(__file__).resolve().parent
 KERNELS = HERE / "kernels" / "kernels.wasm"
@@ -73,9 +69,7 @@ def _from_plugins(source: Path) -> str:
 
 
 def _check() -> None:
-    host = f"{platform.machine()} {platform.system()}"
-    if host != REFERENCE_HOST:
-        raise WrongHost(f"--check needs {REFERENCE_HOST}, this is {host}")
+    require_reference_host()
     with tempfile.TemporaryDirectory(prefix="sen-benchmarks-") as directory:
         built = Path(directory) / KERNELS.name
         build_kernels(built)
@@ -89,7 +83,8 @@ def main() -> int:
     choice.add_argument("--check", action="store_true", help="compare with the file here")
     choice.add_argument("--large", action="store_true", help="build build/large.wasm")
     options = parser.parse_args()
-    try:
+
+    def work() -> None:
         if options.check:
             _check()
         elif options.large:
@@ -97,13 +92,8 @@ def main() -> int:
         else:
             build_kernels(KERNELS)
             print(f"{KERNELS}: {KERNELS.stat().st_size:,} bytes")
-    except (ToolchainMissing, WrongHost) as missing:
-        print(missing, file=sys.stderr)
-        return EXIT_NO_TOOLCHAIN
-    except BuildError as failure:
-        print(failure, file=sys.stderr)
-        return EXIT_FAILED
-    return 0
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,28 @@ class ToolchainMissing(Exception):
         self.command = command
 
 
+def exit_code(work: Callable[[], None]) -> int:
+    """Do the work; what fails goes to stderr and gives its code."""
+    try:
+        work()
+    except (ToolchainMissing, WrongHost) as missing:
+        print(missing, file=sys.stderr)
+        return EXIT_NO_TOOLCHAIN
+    except BuildError as failure:
+        print(failure, file=sys.stderr)
+        return EXIT_FAILED
+    return 0
+
+
+def require_reference_host() -> None:
+    """Only there the bytes are those of the committed files."""
+    host = f"{platform.machine()} {platform.system()}"
+    if host != REFERENCE_HOST:
+        raise WrongHost(
+            f"--check needs {REFERENCE_HOST}, as the committed files do; this is {host}"
+        )
+
+
 def run(command: list[str], *, cwd: Path, env: dict[str, str]) -> None:
     done = subprocess.run(
         command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -222,11 +244,8 @@ def deliver(built: Path, *, check: bool) -> str:
 
 
 def build(wanted: list[str], *, check: bool, install: bool) -> None:
-    host = f"{platform.machine()} {platform.system()}"
-    if check and host != REFERENCE_HOST:
-        raise WrongHost(
-            f"--check needs {REFERENCE_HOST}, as the committed files do; this is {host}"
-        )
+    if check:
+        require_reference_host()
     for language, plugins, requirement, builder in GROUPS:
         names = [name for name in plugins if name in wanted]
         if not names:
@@ -255,15 +274,8 @@ def main() -> int:
     unknown = sorted(set(options.plugins) - set(PLUGINS))
     if unknown:
         parser.error(f"no such plugin: {', '.join(unknown)}; there are {', '.join(PLUGINS)}")
-    try:
-        build(options.plugins or list(PLUGINS), check=options.check, install=options.install)
-    except (ToolchainMissing, WrongHost) as missing:
-        print(missing, file=sys.stderr)
-        return EXIT_NO_TOOLCHAIN
-    except BuildError as failure:
-        print(failure, file=sys.stderr)
-        return EXIT_FAILED
-    return 0
+    wanted = options.plugins or list(PLUGINS)
+    return exit_code(lambda: build(wanted, check=options.check, install=options.install))
 
 
 if __name__ == "__main__":

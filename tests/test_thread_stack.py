@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from functools import cmp_to_key
-from typing import TypeVar
 
 import pytest
 
@@ -14,28 +11,14 @@ from sen_host.limits import MIB
 from sen_host.thread_stack import AMPLE_BYTES
 from sen_host_conformance.hosts import Host
 from tests.conftest import HOSTS
+from tests.threads import in_thread
 from tests.wat import TRAP_SUPPORT, Wat
-
-T = TypeVar("T")
 
 RECURSING = Wat(execute="(call $recurse) unreachable", extra=TRAP_SUPPORT).wasm()
 
 in_process = pytest.mark.parametrize(
     "host", [host for host in HOSTS if host.isolation == "none"], ids=str
 )
-
-
-def in_thread_of(stack_bytes: int, work: Callable[[], T]) -> T:
-    """What ``work`` returns in a thread with a stack of that size."""
-    outcome: list[T] = []
-    before = threading.stack_size(stack_bytes)
-    try:
-        thread = threading.Thread(target=lambda: outcome.append(work()))
-        thread.start()
-    finally:
-        threading.stack_size(before)
-    thread.join()
-    return outcome[0]
 
 
 def recurse(host: Host, depth: int = 0) -> FunctionCall | WrongThread:
@@ -62,7 +45,7 @@ def recurse(host: Host, depth: int = 0) -> FunctionCall | WrongThread:
 @pytest.mark.parametrize("depth", [0, 20, 40])
 def test_a_small_stack_is_refused_or_suffices(host: Host, size: int, depth: int) -> None:
     """At every depth of native frames: a trap or an error, never a crash of this process."""
-    failed = in_thread_of(size, lambda: recurse(host, depth))
+    failed = in_thread(lambda: recurse(host, depth), stack_bytes=size)
     assert isinstance(failed, WrongThread) or failed.trap is TrapKind.STACK_OVERFLOW
 
 
@@ -70,9 +53,9 @@ def test_a_small_stack_is_refused_or_suffices(host: Host, size: int, depth: int)
 def test_the_hint_for_a_small_stack_is_right(host: Host) -> None:
     # The C library may hand out the stack of a thread that ended, of up to four times
     # the size.
-    small = in_thread_of(256 * 1024, lambda: recurse(host))
+    small = in_thread(lambda: recurse(host), stack_bytes=256 * 1024)
     assert isinstance(small, WrongThread)
     assert small.hint is not None
     assert f"threading.stack_size({MIB + AMPLE_BYTES})" in small.hint
-    roomy = in_thread_of(MIB + AMPLE_BYTES, lambda: recurse(host))
+    roomy = in_thread(lambda: recurse(host), stack_bytes=MIB + AMPLE_BYTES)
     assert isinstance(roomy, FunctionCall)

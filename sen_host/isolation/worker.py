@@ -11,6 +11,7 @@ import _thread
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -194,30 +195,22 @@ class Server:
         seconds: float | None,
     ) -> tuple[object, ...]:
         instance = self._instances[key]
-        facts: Exchanged
+        exchange: Callable[..., Exchanged]
         if isinstance(instance, CompositeInstance):
-            facts = instance.exchange(
-                function,
-                prefix,
-                payload,
-                result_bytes=result_bytes,
-                fuel=fuel,
-                stack=stack,
-                seconds=seconds,
-            )
+            exchange = instance.exchange
         else:
-            from sen_host.abi import exchange
+            from sen_host import abi
 
-            facts = exchange(
-                instance,
-                function,
-                prefix,
-                payload,
-                result_bytes=result_bytes,
-                fuel=fuel,
-                stack=stack,
-                seconds=seconds,
-            )
+            exchange = partial(abi.exchange, instance)
+        facts = exchange(
+            function,
+            prefix,
+            payload,
+            result_bytes=result_bytes,
+            fuel=fuel,
+            stack=stack,
+            seconds=seconds,
+        )
         if facts.free_trap is None:
             return tuple(facts)
         return (*facts[:-1], frames.encode_trap(facts.free_trap))

@@ -189,26 +189,3 @@ ENGINES = [
         ),
     ),
 ]
-
-
-def in_a_thread(call: Callable[[], Ran], stack_bytes: int) -> Ran:
-    """The result of a call that is made in a thread with a stack of that size."""
-    outcome: list[Ran | BaseException] = []
-
-    def run() -> None:
-        try:
-            outcome.append(call())
-        except BaseException as error:
-            outcome.append(error)
-
-    before = threading.stack_size(stack_bytes)
-    try:
-        thread = threading.Thread(target=run)
-        thread.start()
-    finally:
-        threading.stack_size(before)
-    thread.join()
-    (found,) = outcome
-    if isinstance(found, BaseException):
-        raise found
-    return found

@@ -11,13 +11,13 @@ import wasmtime
 
 from sen_host.backend import FUEL, STACK
 from sen_host.wasm.frames import FRAME_BYTES, THUNK_BYTES
+from tests.threads import in_thread
 from tests.wasm.metered import (
     ENGINES,
     PLENTY,
     STACK_BYTES,
     Runner,
     has_wasmer,
-    in_a_thread,
     instrumented,
     on_wasmer,
     on_wasmtime,
@@ -351,7 +351,7 @@ class TestStack:
     @pytest.mark.parametrize("name", ADVERSARIES)
     def test_the_depth_is_that_of_the_other_engine(self, name: str) -> None:
         data = instrumented(ADVERSARIES[name]).wasm
-        ran = in_a_thread(
+        ran = in_thread(
             lambda: on_wasmer(data, "run", read=("depth",)), stack_bytes=(1 << 20) + (256 << 10)
         )
         assert ran == on_wasmtime(data, "run", read=("depth",))
@@ -365,7 +365,7 @@ class TestStack:
             ended = end_of_recursion(data, stack, kib << 10)
             if has_wasmer():
                 run = partial(on_wasmer, data, "run", stack=stack, read=("depth",))
-                ran = in_a_thread(run, stack_bytes=(kib + 256) << 10)
+                ran = in_thread(run, stack_bytes=(kib + 256) << 10)
                 assert (ran.outcome, ran.paid, ran.stack_left, *ran.read) == ("stack", *ended), name
 
     @pytest.mark.parametrize("run", ENGINES)
