@@ -22,7 +22,7 @@ from sen_host.errors import (
 from sen_host.limits import Limits
 from sen_host.plugin import Plugin, close_quietly
 from sen_host.plugin_file import read_plugin_file
-from sen_host.wasm.instrument import instrument
+from sen_host.wasm.instrument import Instrumented, instrument
 from sen_host.wasm.profile import check_profile
 from sen_host.wasm.reader import ParsedModule, parse
 
@@ -143,6 +143,19 @@ class PluginLoader:
                 error.plugin = path
             raise
 
+    def _instrument(self, module: ParsedModule) -> Instrumented:
+        try:
+            return instrument(
+                module,
+                memory_bytes=self.limits.memory_bytes,
+                table_elements=self.limits.table_elements,
+            )
+        except (LookupError, AssertionError) as error:
+            if self.binding.has(Capability.VALIDATION):
+                raise
+            # The rewriter relies on a module that has been validated.
+            raise ModuleCompilation() from error
+
     def _load(self, data: bytes, path: str | None) -> Plugin:
         if len(data) > self.limits.module_bytes:
             raise ModuleCompilation(
@@ -156,11 +169,7 @@ class PluginLoader:
         self._backend.validate(data)
         validated = perf_counter()
         check_plugin(parsed)
-        instrumented = instrument(
-            parsed,
-            memory_bytes=self.limits.memory_bytes,
-            table_elements=self.limits.table_elements,
-        )
+        instrumented = self._instrument(parsed)
         rewritten = perf_counter()
         module = self._backend.compile(instrumented.wasm, self.limits)
         compiled = perf_counter()
