@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sen_host.backend import Binding, Capability
-from sen_host_conformance.case import Case
+from sen_host_conformance.case import ANY, Case
 from sen_host_conformance.player import DECLARED, FAILED, PASSED, Played
 
 
@@ -85,7 +85,8 @@ def differences(
 ) -> tuple[Difference, ...]:
     """Where hosts that should agree do not, whatever the case expects.
 
-    Left out is what a host has declared that it cannot do or tell.
+    Left out is what a host has declared that it cannot do or tell, and what a case
+    says may be anything.
     """
     columns: dict[tuple[int, str], dict[str, Any]] = {}
     for host, item in played.items():
@@ -94,8 +95,9 @@ def differences(
             continue
         silent = {field for lack in lacks for field in _PARTIAL.get(lack, ())}
         for number, seen in enumerate(item.seen):
+            expect = case.steps[number].expect
             for field, value in _leaves(seen):
-                if field not in silent:
+                if field not in silent and expect.get(field) != ANY:
                     columns.setdefault((number, field), {})[host] = value
     return tuple(
         Difference(number, field, seen)
