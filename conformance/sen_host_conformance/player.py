@@ -174,7 +174,14 @@ def _whole(number: int, field: str, expected: Any, seen: Any) -> list[Fault]:
 
 
 def _partial(number: int, field: str, expected: Any, seen: Any) -> list[Fault]:
-    """Compare what is expected, key by key; there may be more."""
+    """Compare what is expected, key by key; there may be more keys, but no more items."""
+    if isinstance(expected, list) and isinstance(seen, list) and len(expected) == len(seen):
+        pairs = enumerate(zip(expected, seen, strict=True))
+        return [
+            fault
+            for index, (value, item) in pairs
+            for fault in _partial(number, f"{field}[{index}]", value, item)
+        ]
     if not isinstance(expected, Mapping) or not isinstance(seen, Mapping):
         return _whole(number, field, expected, seen)
     faults = []
