@@ -143,19 +143,6 @@ class PluginLoader:
                 error.plugin = path
             raise
 
-    def _instrument(self, module: ParsedModule) -> Instrumented:
-        try:
-            return instrument(
-                module,
-                memory_bytes=self.limits.memory_bytes,
-                table_elements=self.limits.table_elements,
-            )
-        except (LookupError, AssertionError) as error:
-            if self.binding.has(Capability.VALIDATION):
-                raise
-            # The rewriter relies on a module that has been validated.
-            raise ModuleCompilation() from error
-
     def _load(self, data: bytes, path: str | None) -> Plugin:
         if len(data) > self.limits.module_bytes:
             raise ModuleCompilation(
@@ -169,7 +156,7 @@ class PluginLoader:
         self._backend.validate(data)
         validated = perf_counter()
         check_plugin(parsed)
-        instrumented = self._instrument(parsed)
+        instrumented = rewrite(parsed, self.limits, self.binding)
         rewritten = perf_counter()
         module = self._backend.compile(instrumented.wasm, self.limits)
         compiled = perf_counter()
@@ -196,6 +183,23 @@ class PluginLoader:
             (perf_counter() - compiled) * 1e3,
         )
         return plugin
+
+
+def rewrite(module: ParsedModule, limits: Limits, binding: Binding) -> Instrumented:
+    """Write limits into a module that the backend has validated.
+
+    Raises:
+        As ``wasm.instrument.instrument``; ModuleCompilation also for invalid code
+        that a backend without VALIDATION has let through, as far as it is noticed.
+    """
+    try:
+        return instrument(
+            module, memory_bytes=limits.memory_bytes, table_elements=limits.table_elements
+        )
+    except (LookupError, AssertionError) as error:
+        if binding.has(Capability.VALIDATION):
+            raise
+        raise ModuleCompilation from error
 
 
 def check_plugin(module: ParsedModule) -> None:

@@ -67,8 +67,6 @@ class SdkBackend(Backend):
 
     def validate(self, wasm: bytes) -> None:
         poisoned = poison(parse(wasm))
-        if poisoned is None:
-            return
         command = self._load(poisoned.wasm)
         try:
             command.spawn()

@@ -12,11 +12,21 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from sen_host.backend import FuncType
 from sen_host.errors import EngineFault, ModuleCompilation
 from sen_host.wasm import writer
 from sen_host.wasm.cursor import Cursor
 from sen_host.wasm.leb128 import encode_unsigned
-from sen_host.wasm.reader import HEADER_BYTES, ParsedModule, Section, SectionId
+from sen_host.wasm.module import SECTION_ORDER
+from sen_host.wasm.reader import (
+    HEADER_BYTES,
+    MAGIC,
+    VERSION,
+    ParsedModule,
+    Section,
+    SectionId,
+    parse,
+)
 from sen_host_wasmer.traps import first_line
 
 COMPILATION = "compile error: "
@@ -26,6 +36,7 @@ _START = "_start"
 """The export that makes a module a command."""
 
 _POISON = b"\x01"  # nop
+_EMPTY_BODY = b"\0\x0b"
 _VERDICT = "operators remaining after end of function"
 _QUOTED = re.compile(r'compile error: \w+\("(.*)"\)')
 _OFFSET = re.compile(r" \(at offset 0x([0-9a-f]+)\)")
@@ -53,7 +64,8 @@ class Poisoned:
     Attributes:
         wasm: the binary.
         offset: of the byte that makes it invalid.
-        pieces: offsets in ``wasm`` and in the original, where copying started.
+        pieces: offsets in ``wasm`` and in the original, where copying started; none
+            if it was written anew.
     """
 
     wasm: bytes
@@ -71,6 +83,8 @@ class Poisoned:
         at = int(found[1], 16)
         if at == self.offset and reason.startswith(_VERDICT):
             return None
+        if not self.pieces:
+            return ModuleCompilation(detail=_OFFSET.sub("", reason))
         offset = self._original_offset(at)
         return ModuleCompilation(
             detail=_OFFSET.sub(f" (at offset {offset:#x})", reason), offset=offset
@@ -82,14 +96,15 @@ class Poisoned:
         return old + offset - new
 
 
-def poison(module: ParsedModule) -> Poisoned | None:
-    """Make a module invalid behind its last function; None if it has no function.
+def poison(module: ParsedModule) -> Poisoned:
+    """Make a module invalid behind its last function.
 
-    A module without functions holds no code, so there is nothing that a
-    rewriter could bring to life.
+    A module that defines none gets one. What names that function, which is not
+    there, is not noticed; all else is.
     """
     if not module.function_bodies:
-        return None
+        given = poison(parse(_with_function(module)))
+        return Poisoned(given.wasm, given.offset, ())
     copier = _Copier(module.data)
     copier.copy(0, HEADER_BYTES)
     # A command needs an export of that name. It is never run, so any function
@@ -112,6 +127,20 @@ def poison(module: ParsedModule) -> Poisoned | None:
         else:
             copier.copy(section.start, section.end)
     return Poisoned(bytes(copier.out), offset, tuple(copier.pieces))
+
+
+def _with_function(module: ParsedModule) -> bytes:
+    contents = {
+        section.id: module.data[section.content : section.end]
+        for section in module.sections
+        if section.id != SectionId.CUSTOM
+    }
+    nothing = writer.function_type(FuncType((), ()))
+    contents[SectionId.TYPE] = writer.longer(contents.get(SectionId.TYPE, b"\0"), [nothing])
+    contents[SectionId.FUNCTION] = writer.vector([encode_unsigned(len(module.types))])
+    contents[SectionId.CODE] = writer.vector([writer.sized(_EMPTY_BODY)])
+    written = (writer.section(id, contents[id]) for id in SECTION_ORDER if id in contents)
+    return MAGIC + VERSION + b"".join(written)
 
 
 class _Copier:

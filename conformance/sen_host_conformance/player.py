@@ -80,8 +80,7 @@ def play(case: Case, host: Host) -> Played:
             if "crashed" in observed[0] or (step.do == "load" and "raises" in observed[0]):
                 break
     finally:
-        for item in subjects:
-            item.close()
+        faults += [fault for item in subjects for fault in _close(item, len(seen) - 1)]
     seconds = perf_counter() - started
     verdict, why = _verdict(case, binding, faults)
     fuel = sum(item["fuel_used"] or 0 for item in seen)
@@ -102,6 +101,14 @@ def present(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [present(item) for item in value]
     return value
+
+
+def _close(item: Subject, step: int) -> list[Fault]:
+    try:
+        item.close()
+    except SenHostError as error:
+        return [Fault(step, "close", {"done": True}, {"raises": _facts(error)})]
+    return []
 
 
 def _do(item: Subject, step: Step) -> dict[str, Any]:

@@ -46,11 +46,10 @@ def run(
     played = _Played(progress)
     jobs = jobs or os.cpu_count() or 1
     slots = threading.Semaphore(jobs)
-    each = max(1, jobs // max(1, len(hosts)))
     threads = []
     for host in hosts:
         queue = deque(listed)
-        for _ in range(each):
+        for _ in range(min(jobs, len(listed))):
             work = threading.Thread(
                 target=_work, args=(host, queue, slots, seconds, played), daemon=True
             )

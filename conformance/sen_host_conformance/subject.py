@@ -10,9 +10,9 @@ import msgpack
 
 from sen_host.abi import EXECUTE, MANIFEST, RESUME, Guest, instantiation_fault
 from sen_host.backend import FuncType, Instance, Module, Trap
+from sen_host.loader import rewrite
 from sen_host.messages import EffectResult, decode, to_wire
 from sen_host.plugin import Plugin
-from sen_host.wasm.instrument import instrument
 from sen_host.wasm.profile import check_profile
 from sen_host.wasm.reader import parse
 from sen_host_conformance.case import Case
@@ -102,9 +102,7 @@ class ModuleSubject(Subject):
         parsed = parse(data)
         check_profile(parsed)
         backend.validate(data)
-        instrumented = instrument(
-            parsed, memory_bytes=limits.memory_bytes, table_elements=limits.table_elements
-        )
+        instrumented = rewrite(parsed, limits, backend.binding)
         self._module = backend.compile(instrumented.wasm, limits)
         self._has_start = instrumented.has_start
         self._types = {

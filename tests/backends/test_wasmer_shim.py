@@ -226,7 +226,6 @@ def test_the_plugin_s_memory_is_not_exported() -> None:
 @pytest.mark.parametrize("name", real_modules())
 def test_a_poisoned_module_is_wrong_in_one_place_only(name: str) -> None:
     poisoned = poison(parse(real_modules()[name]))
-    assert poisoned is not None
     with pytest.raises(wasmtime.WasmtimeError) as caught:
         wasmtime.Module.validate(ENGINE, poisoned.wasm)
     assert "operators remaining after end of function" in str(caught.value)
@@ -245,7 +244,6 @@ def test_poisoning_makes_room_for_an_entry_point(names: tuple[str, ...]) -> None
     exports = "".join(f'(export "{name}" (global 0))' for name in names)
     wasm = wat(f'(module (global i32 (i32.const 0)) (func) (export "f" (func 0)) {exports})')
     poisoned = poison(parse(wasm))
-    assert poisoned is not None
     with pytest.raises(wasmtime.WasmtimeError, match="after end of function") as caught:
         wasmtime.Module.validate(ENGINE, poisoned.wasm)
     assert f"offset {poisoned.offset:#x}" in str(caught.value)
@@ -261,6 +259,20 @@ def test_poisoning_does_not_mend_exports_of_one_name() -> None:
         section(10, vector([b"\x02\0\x0b"])),
     )
     poisoned = poison(parse(wasm))
-    assert poisoned is not None
     with pytest.raises(wasmtime.WasmtimeError, match="duplicate export"):
+        wasmtime.Module.validate(ENGINE, poisoned.wasm)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("(module)", None),
+        ('(module (memory 1 2) (global i32 (i32.const 1)) (data (i32.const 9) "a"))', None),
+        ("(module (memory 1 65537))", "memory size"),
+        ("(module (global i32 (i64.const 1)))", "type mismatch"),
+    ],
+)
+def test_a_module_without_functions_is_given_one_to_poison(text: str, fault: str | None) -> None:
+    poisoned = poison(parse(wat(text)))
+    with pytest.raises(wasmtime.WasmtimeError, match=fault or "after end of function"):
         wasmtime.Module.validate(ENGINE, poisoned.wasm)
