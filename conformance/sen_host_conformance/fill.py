@@ -29,7 +29,7 @@ def fill(path: Path) -> list[str]:
     Raises:
         CaseError: the file is wrong otherwise.
     """
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     if _OPEN not in text:
         return []
     report = run(read_file(path, text.replace(_OPEN, '"any"')), find_hosts())
@@ -47,7 +47,7 @@ def fill(path: Path) -> list[str]:
         return f"{match[1]}{known.pop()}"
 
     filled = _FIGURE.sub(figure, text)
-    path.write_text(filled)
+    path.write_text(filled, encoding="utf-8")
     return faults
 
 

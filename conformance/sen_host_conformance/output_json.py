@@ -24,7 +24,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "fixtures": {
             fixture.name: {
                 "bytes": fixture.binary.stat().st_size,
-                "text": None if fixture.text is None else fixture.text.read_text(),
+                "text": None if fixture.text is None else fixture.text.read_text(encoding="utf-8"),
             }
             for fixture in (result.case.fixture for result in report.results)
         },

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from time import perf_counter
 from types import TracebackType
 
 from sen_host_conformance.case import Case
@@ -35,16 +36,17 @@ class Worker:
 
     def play(self, case: Case) -> Played:
         """Play a case; a crash or a hang is a failure of it."""
+        started = perf_counter()
         if self._process is None:
             self._start()
         try:
             self._connection.send(case)
             if not self._connection.poll(self._seconds):
                 self.close()
-                return _lost(f"there was no end to it within {self._seconds:g} s")
+                return _lost(f"there was no end to it within {self._seconds:g} s", started)
             played = self._connection.recv()
         except (EOFError, OSError):
-            return _lost(self._buried())
+            return _lost(self._buried(), started)
         assert isinstance(played, Played)
         return played
 
@@ -105,5 +107,5 @@ def serve(fd: int) -> None:
             connection.send(play(case, host))
 
 
-def _lost(why: str) -> Played:
-    return Played(FAILED, why, (), (), 0.0, 0)
+def _lost(why: str, started: float) -> Played:
+    return Played(FAILED, why, (), (), perf_counter() - started, 0)

@@ -1,0 +1,1 @@
+"""The parts of the HTML report. ``output_html`` puts them together."""
