@@ -1,6 +1,7 @@
 # make demo     run a real plugin on Wasmtime and on Wasmer
 # make test     run the tests
 # make lint     run the linters and the type checker
+# make conformance  prove that all backends behave the same
 # make bench    measure what metering costs (installs the compiler for C and Zig)
 # make plugins  rebuild the plugins from their sources (installs the toolchains, asks for root)
 #
@@ -19,13 +20,16 @@ VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint format bench plugins toolchain clean
+.PHONY: demo test conformance lint format bench plugins toolchain clean
 
 demo: $(VENV)/host.stamp
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+conformance: $(VENV)/host.stamp
+	@$(BIN)/sen-host conformance $(CONFORMANCE_ARGS)
 
 lint: $(VENV)/test.stamp $(VENV)/lint.stamp
 	$(BIN)/ruff check

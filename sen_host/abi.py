@@ -81,6 +81,7 @@ NATIVE_STACK_BYTES = 64 * 1024
 """What the host keeps of the stack for the engine's own frames."""
 
 _U32 = 0xFFFF_FFFF
+_U64 = 0xFFFF_FFFF_FFFF_FFFF
 
 _log = logging.getLogger("sen_host")
 
@@ -206,11 +207,13 @@ def exchange(
         pointer = call(ALLOC, len(payload))
         memory_bytes = instance.memory_size()
         if not fits(pointer, len(payload), memory_bytes):
-            return Exchanged(pointer, None, memory_bytes, None)
+            return Exchanged(pointer, None, memory_bytes, None, instance.get_global(FUEL))
         instance.write(pointer, payload)
         arguments = (*prefix, pointer, len(payload))
 
     packed = call(function, *arguments)
+    if not 0 <= packed <= _U64:
+        raise EngineFault(f"the engine gave {packed} as the result of {function!r}, not an i64")
     fuel_left = instance.get_global(FUEL)
     memory_bytes = instance.memory_size()
     result_pointer, length = packed >> 32, packed & _U32

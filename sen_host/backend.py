@@ -301,7 +301,8 @@ class Exchanged(NamedTuple):
         memory_bytes: size of the memory at the last check.
         data: the message; None if it was not read, because it is out of
             bounds or longer than the cap.
-        fuel_left: what the function left of its fuel; None if it was not called.
+        fuel_left: what the function left of its fuel, or ``plugin_alloc`` if only
+            that was called.
         free_trap: the trap of a ``plugin_dealloc``, if one trapped.
     """
 

@@ -35,7 +35,8 @@ class Limits:
     Attributes:
         fuel: budget of each guest entry, 0 to 2**64 - 1, or None.
         memory_bytes: linear memory, 64 KiB to 4 GiB, or None for the module's
-            own maximum. Rounded down to whole pages of 64 KiB.
+            own maximum. Rounded down to whole pages of 64 KiB, and to 4 GiB less
+            one page, because not every engine has the last one.
         table_elements: elements of all tables together, 0 to 2**32 - 1, or None
             for the tables' own maxima. With several tables, each may grow by an
             equal share of what their initial sizes leave.

@@ -19,10 +19,11 @@ from sen_host.errors import (
     SenHostError,
     UnknownBackend,
 )
-from sen_host.limits import Limits
+from sen_host.limits import PAGE_BYTES, Limits
 from sen_host.plugin import Plugin, close_quietly
 from sen_host.plugin_file import read_plugin_file
 from sen_host.wasm.instrument import Instrumented, instrument
+from sen_host.wasm.memory_limit import MAX_PAGES
 from sen_host.wasm.profile import check_profile
 from sen_host.wasm.reader import ParsedModule, parse
 
@@ -192,10 +193,9 @@ def rewrite(module: ParsedModule, limits: Limits, binding: Binding) -> Instrumen
         As ``wasm.instrument.instrument``; ModuleCompilation also for invalid code
         that a backend without VALIDATION has let through, as far as it is noticed.
     """
+    memory_bytes = limits.memory_bytes or MAX_PAGES * PAGE_BYTES
     try:
-        return instrument(
-            module, memory_bytes=limits.memory_bytes, table_elements=limits.table_elements
-        )
+        return instrument(module, memory_bytes=memory_bytes, table_elements=limits.table_elements)
     except (LookupError, AssertionError) as error:
         if binding.has(Capability.VALIDATION):
             raise

@@ -249,9 +249,7 @@ def test_the_matrix_is_made_from_reports(
     assert make_matrix([str(tmp_path / "away")]) == 1
 
 
-def test_figures_are_filled_in(
-    cases: tuple[Case, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_figures_are_filled_in(cases: tuple[Case, ...], capsys: pytest.CaptureFixture[str]) -> None:
     text = FILE.replace("fuel_used = 6", 'fuel_used = "?"', 1)
     path = cases[0].source.with_name("open.toml")
     path.write_text(text)

@@ -227,7 +227,7 @@ class SdkInstance(CompositeInstance):
         self._marks += allocates
         memory_bytes = self.memory_size()
         if reply.status == Status.NOT_CALLED:
-            return Exchanged(reply.pointer, None, memory_bytes, None)
+            return Exchanged(reply.pointer, None, memory_bytes, None, reply.fuel)
         free_trap = None
         self._forget_globals()
         try:

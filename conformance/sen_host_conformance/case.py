@@ -89,6 +89,11 @@ class Case:
         """``area/name``, unique."""
         return f"{self.area}/{self.name}"
 
+    @property
+    def loads(self) -> tuple[object, ...]:
+        """What it loads: equal for cases that could share it."""
+        return self.fixture, self.limits
+
 
 def _short(value: object) -> str:
     text = repr(value)

@@ -30,9 +30,10 @@ def fill(path: Path) -> list[str]:
         CaseError: the file is wrong otherwise.
     """
     text = path.read_text(encoding="utf-8")
-    if _OPEN not in text:
+    if all(match[2] != _OPEN for match in _FIGURE.finditer(text)):
         return []
-    report = run(read_file(path, text.replace(_OPEN, '"any"')), find_hosts())
+    closed = _FIGURE.sub(lambda match: f'{match[1]}"any"', text)
+    report = run(read_file(path, closed), find_hosts())
     seen = [figures for result in report.results for figures in _seen(result)]
     faults: list[str] = []
     remaining = iter(seen)

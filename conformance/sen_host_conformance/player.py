@@ -65,26 +65,73 @@ class Played:
     fuel: int
 
 
-def play(case: Case, host: Host) -> Played:
-    """Play a case. Whatever goes wrong is in what is returned."""
-    binding = host.describe()
-    started = perf_counter()
-    subjects = [subject(case, host) for _ in range(case.instances)]
-    seen: list[dict[str, Any]] = []
-    faults: list[Fault] = []
-    try:
+class Player:
+    """Plays cases on one host.
+
+    In a worker process a load is dear. There, a case that is followed by one with the
+    same fixture and limits leaves it what it has loaded, if nothing went wrong; that
+    one begins with a fresh instance.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._keeps = host.isolation == "process"
+        self._kept: Subject | None = None
+        self._kept_key: tuple[object, ...] | None = None
+
+    def play(self, case: Case) -> Played:
+        """Play a case. Whatever goes wrong is in what is returned."""
+        started = perf_counter()
+        kept = self._take(case)
+        subjects = [kept] if kept else [subject(case, self._host) for _ in range(case.instances)]
+        seen: list[dict[str, Any]] = []
+        faults: list[Fault] = []
         for number, step in enumerate(case.steps):
-            observed = [_do(item, step) for item in subjects]
+            do = "renew" if kept and number == 0 else step.do
+            observed = [_do(item, step, do) for item in subjects]
             seen.append(present(observed[0]))
             faults += _judge(number, step, observed)
             if "crashed" in observed[0] or (step.do == "load" and "raises" in observed[0]):
                 break
+        if not faults and self._may_keep(case):
+            self._kept, self._kept_key = subjects[0], case.loads
+        else:
+            faults += [fault for item in subjects for fault in _close(item, len(seen) - 1)]
+        seconds = perf_counter() - started
+        verdict, why = _verdict(case, self._host.describe(), faults)
+        fuel = sum(item["fuel_used"] or 0 for item in seen)
+        return Played(verdict, why, tuple(faults), tuple(seen), seconds, fuel)
+
+    def close(self) -> None:
+        """Free what is loaded."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
+
+    def _take(self, case: Case) -> Subject | None:
+        if self._kept is not None and self._may_keep(case) and self._kept_key == case.loads:
+            kept, self._kept = self._kept, None
+            return kept
+        self.close()
+        return None
+
+    def _may_keep(self, case: Case) -> bool:
+        loads = [step for step in case.steps if step.do in ("load", "close")]
+        return (
+            self._keeps
+            and case.instances == 1
+            and len(loads) == 1
+            and "raises" not in loads[0].expect
+        )
+
+
+def play(case: Case, host: Host) -> Played:
+    """Play one case. Whatever goes wrong is in what is returned."""
+    player = Player(host)
+    try:
+        return player.play(case)
     finally:
-        faults += [fault for item in subjects for fault in _close(item, len(seen) - 1)]
-    seconds = perf_counter() - started
-    verdict, why = _verdict(case, binding, faults)
-    fuel = sum(item["fuel_used"] or 0 for item in seen)
-    return Played(verdict, why, tuple(faults), tuple(seen), seconds, fuel)
+        player.close()
 
 
 def present(value: Any) -> Any:
@@ -111,16 +158,16 @@ def _close(item: Subject, step: int) -> list[Fault]:
     return []
 
 
-def _do(item: Subject, step: Step) -> dict[str, Any]:
+def _do(item: Subject, step: Step, do: str) -> dict[str, Any]:
     if step.thread == "own":
-        return _observe(item, step)
+        return _observe(item, step, do)
     number = step.thread if isinstance(step.thread, int) else 1
     observed: list[dict[str, Any]] = []
     gate = threading.Barrier(number)
 
     def run() -> None:
         gate.wait()
-        observed.append(_observe(item, step))
+        observed.append(_observe(item, step, do))
 
     threads = [threading.Thread(target=run) for _ in range(number)]
     for thread in threads:
@@ -133,9 +180,9 @@ def _do(item: Subject, step: Step) -> dict[str, Any]:
     return observed[0]
 
 
-def _observe(item: Subject, step: Step) -> dict[str, Any]:
+def _observe(item: Subject, step: Step, do: str) -> dict[str, Any]:
     try:
-        name, outcome = item.do(step.do, step.arguments)
+        name, outcome = item.do(do, step.arguments)
         observed = {name: outcome}
     except SenHostError as error:
         observed = {"raises": _facts(error)}

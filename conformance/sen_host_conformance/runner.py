@@ -48,8 +48,8 @@ def run(
     slots = threading.Semaphore(jobs)
     threads = []
     for host in hosts:
-        queue = deque(listed)
-        for _ in range(min(jobs, len(listed))):
+        queue = deque(_together(listed))
+        for _ in range(min(jobs, len(queue))):
             work = threading.Thread(
                 target=_work, args=(host, queue, slots, seconds, played), daemon=True
             )
@@ -59,7 +59,7 @@ def run(
         for thread in threads:
             thread.join()
     except BaseException:
-        played.stopped = True
+        played.stopped.set()
         raise
     if played.error is not None:
         raise played.error
@@ -72,12 +72,20 @@ def run(
     return Report(_head(bindings), bindings, results, perf_counter() - started)
 
 
+def _together(cases: Sequence[Case]) -> list[list[Case]]:
+    """Cases that load the same, in one list; the longest lists first."""
+    groups: dict[tuple[object, ...], list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.loads, []).append(case)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
 class _Played:
     """What was played so far, by all threads."""
 
     def __init__(self, progress: Progress | None) -> None:
         self.by_place: dict[tuple[str, str], Played] = {}
-        self.stopped = False
+        self.stopped = threading.Event()
         self.error: BaseException | None = None
         self._progress = progress
         self._lock = threading.Lock()
@@ -90,21 +98,28 @@ class _Played:
 
 
 def _work(
-    host: Host, queue: deque[Case], slots: threading.Semaphore, seconds: float, played: _Played
+    host: Host,
+    queue: deque[list[Case]],
+    slots: threading.Semaphore,
+    seconds: float,
+    played: _Played,
 ) -> None:
     try:
         with Worker(host, seconds=seconds) as worker:
-            while not played.stopped:
+            while not played.stopped.is_set():
                 try:
-                    case = queue.popleft()
+                    cases = queue.popleft()
                 except IndexError:
                     return
-                with slots:
-                    done = worker.play(case)
-                played.add(case, host, done)
+                for case in cases:
+                    if played.stopped.is_set():
+                        return
+                    with slots:
+                        done = worker.play(case)
+                    played.add(case, host, done)
     except BaseException as error:
         played.error = error
-        played.stopped = True
+        played.stopped.set()
 
 
 def _head(bindings: Mapping[str, Binding]) -> dict[str, str]:

@@ -44,6 +44,10 @@ class Subject(ABC):
         """Load the fixture."""
 
     @abstractmethod
+    def renew(self) -> tuple[str, Any]:
+        """What ``load`` does, without compiling again what is loaded."""
+
+    @abstractmethod
     def close(self) -> tuple[str, Any]:
         """Free everything. May be called again."""
 
@@ -63,6 +67,10 @@ class PluginSubject(Subject):
         loader = self._host.loader(self._case.limits)
         self._plugin = loader.load(self._case.fixture.binary.read_bytes())
         return "manifest", to_wire(self._plugin.manifest)
+
+    def renew(self) -> tuple[str, Any]:
+        self._loaded.restart()
+        return "manifest", to_wire(self._loaded.manifest)
 
     def execute(self, args: list[str]) -> tuple[str, Any]:
         return "result", to_wire(self._loaded.execute(args))
@@ -110,6 +118,9 @@ class ModuleSubject(Subject):
             for export in parsed.exports
             if isinstance(type := parsed.type_of(export), FuncType)
         }
+        return self.instantiate()
+
+    def renew(self) -> tuple[str, Any]:
         return self.instantiate()
 
     def instantiate(self) -> tuple[str, Any]:

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from sen_host_conformance.case import Case
 from sen_host_conformance.hosts import Host
-from sen_host_conformance.player import FAILED, Played, play
+from sen_host_conformance.player import FAILED, Played, Player
 
 _TAIL_BYTES = 2_000
 
@@ -98,13 +98,14 @@ class Worker:
 def serve(fd: int) -> None:
     """Play what comes through a connection, until it is closed."""
     with Connection(fd) as connection:
-        host = connection.recv()
+        player = Player(connection.recv())
         while True:
             try:
                 case = connection.recv()
             except EOFError:
+                player.close()
                 return
-            connection.send(play(case, host))
+            connection.send(player.play(case))
 
 
 def _lost(why: str, started: float) -> Played:

@@ -121,13 +121,12 @@ def exchanged(value: object, payload_bytes: int | None, result_bytes: int) -> Ex
     pointer, packed, memory_bytes, message, fuel_left, free_trap = value
     unsigned(pointer, _U32)
     memory_size(memory_bytes)
+    unsigned(fuel_left, COUNTER_MAX)
     wanted = None
     if packed is None:
-        nothing(fuel_left)
         if payload_bytes is None or fits(pointer, payload_bytes, memory_bytes):
             raise Malformed("an exchange that stopped without cause")
     else:
-        unsigned(fuel_left, COUNTER_MAX)
         start, length = unsigned(packed) >> 32, packed & _U32
         if fits(start, length, memory_bytes) and length <= result_bytes:
             wanted = length

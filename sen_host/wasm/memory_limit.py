@@ -7,6 +7,9 @@ from sen_host.limits import PAGE_BYTES
 from sen_host.wasm.reader import ParsedModule
 from sen_host.wasm.writer import limits, vector
 
+MAX_PAGES = 65_535
+"""One less than 32-bit addresses allow: Wasmer 2.1 does not grow to the last one."""
+
 
 def limit_memory(module: ParsedModule, limit_bytes: int) -> bytes:
     """The memory section's content, with the maximum of each memory lowered to the limit.
@@ -15,12 +18,12 @@ def limit_memory(module: ParsedModule, limit_bytes: int) -> bytes:
     the rewriting would mend a maximum above 4 GiB.
 
     Args:
-        limit_bytes: rounded down to whole pages of 64 KiB.
+        limit_bytes: rounded down to whole pages of 64 KiB, MAX_PAGES at most.
 
     Raises:
         MemoryLimitExceeded: a memory starts with more than the limit.
     """
-    limit_pages = limit_bytes // PAGE_BYTES
+    limit_pages = min(MAX_PAGES, limit_bytes // PAGE_BYTES)
     types = []
     for memory in module.memories:
         minimum, maximum = memory.limits

@@ -117,9 +117,9 @@ def test_fuzz_mode(cli: Cli) -> None:
 
 
 def run_pytest(*arguments: str) -> subprocess.CompletedProcess[str]:
+    pytest_ = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs"]
-        + ["sen_host_conformance", *arguments],
+        [*pytest_, "--pyargs", "sen_host_conformance", *arguments],
         capture_output=True,
         text=True,
         env=environment(),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sen_host.errors import MemoryLimitExceeded
 from sen_host.limits import PAGE_BYTES
 from sen_host.wasm.instrument import instrument
+from sen_host.wasm.memory_limit import MAX_PAGES
 from sen_host.wasm.reader import Limits, parse
 from tests.wasm.metered import on_wasmtime
 from tests.wasm.support import HEADER, every_section, is_valid, real_modules, section, wat
@@ -49,9 +50,11 @@ def test_growth_ends_at_the_limit(memory: str, limit: int, reached: int) -> None
         assert on_wasmtime(limited(data, limit, more_bytes), "run").results == (reached,)
 
 
-def test_the_limit_can_be_all_there_is() -> None:
-    memories = parse(limited(growing("(memory 1)"), 65_536)).memories
-    assert memories[0].limits == Limits(1, 65_536)
+@pytest.mark.parametrize("memory", ["(memory 1)", "(memory 1 65536)"])
+def test_the_last_page_that_addresses_allow_is_never_given(memory: str) -> None:
+    memories = parse(limited(growing(memory), 65_536)).memories
+    assert memories[0].limits == Limits(1, MAX_PAGES)
+    assert MAX_PAGES == 65_535
 
 
 @pytest.mark.parametrize("memory", ["(memory 6)", "(memory 6 9)"])
@@ -87,7 +90,7 @@ def test_real_modules(name: str, pages: int) -> None:
     assert parse(limited(data, pages)).memories[0].limits == Limits(minimum, expected)
 
 
-@given(st.integers(1, 65_536), st.none() | st.integers(1, 65_536), st.integers(1, 65_536))
+@given(st.integers(1, MAX_PAGES), st.none() | st.integers(1, 65_536), st.integers(1, MAX_PAGES))
 def test_the_maximum_is_the_lower_one(minimum: int, maximum: int | None, limit: int) -> None:
     minimum = min(minimum, limit, maximum or limit)
     data = wat(f"(module (memory {minimum} {'' if maximum is None else maximum}))")
