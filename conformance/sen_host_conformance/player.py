@@ -75,6 +75,7 @@ class Player:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._binding = host.describe()
         self._keeps = host.isolation == "process"
         self._kept: Subject | None = None
         self._kept_key: tuple[object, ...] | None = None
@@ -98,7 +99,7 @@ class Player:
         else:
             faults += [fault for item in subjects for fault in _close(item, len(seen) - 1)]
         seconds = perf_counter() - started
-        verdict, why = _verdict(case, self._host.describe(), faults)
+        verdict, why = _verdict(case, self._binding, faults)
         fuel = sum(item["fuel_used"] or 0 for item in seen)
         return Played(verdict, why, tuple(faults), tuple(seen), seconds, fuel)
 

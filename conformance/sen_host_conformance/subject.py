@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgpack
@@ -64,8 +65,9 @@ class PluginSubject(Subject):
         return plugin.fuel_used, plugin.fuel_left, plugin.memory_bytes
 
     def load(self) -> tuple[str, Any]:
-        loader = self._host.loader(self._case.limits)
-        self._plugin = loader.load(self._case.fixture.binary.read_bytes())
+        self._plugin = _loader(self._host, self._case.limits).load(
+            self._case.fixture.binary.read_bytes()
+        )
         return "manifest", to_wire(self._plugin.manifest)
 
     def renew(self) -> tuple[str, Any]:
@@ -106,7 +108,7 @@ class ModuleSubject(Subject):
     def load(self) -> tuple[str, Any]:
         data = self._case.fixture.binary.read_bytes()
         limits = self._case.limits
-        backend = self._host.open(limits)
+        backend = _backend(self._host, limits)
         parsed = parse(data)
         check_profile(parsed)
         backend.validate(data)
@@ -185,6 +187,11 @@ class ModuleSubject(Subject):
     def _opened(self) -> Instance:
         assert self._instance is not None
         return self._instance
+
+
+# Kept, because a worker process that has refused one module can take the next.
+_loader = lru_cache(maxsize=8)(Host.loader)
+_backend = lru_cache(maxsize=8)(Host.open)
 
 
 def subject(case: Case, host: Host) -> Subject:
