@@ -106,7 +106,7 @@ class Capability(str, Enum):
     """Traps are told apart. Without it they are UNKNOWN, except ``unreachable``."""
 
     VALIDATION = "validation"
-    """Invalid modules are refused."""
+    """All invalid modules are refused. Without it, some are taken."""
 
     BULK_MEMORY = "bulk-memory"
     """Operators that copy, fill and initialise memories and tables."""

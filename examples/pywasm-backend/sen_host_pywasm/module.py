@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from pywasm.core import ModuleDesc, ValInst
 
 from sen_host.backend import FuncType, Instance, Module
-from sen_host.limits import PAGE_BYTES, Limits
+from sen_host.errors import EngineFault
+from sen_host.limits import Limits
 from sen_host_pywasm.machine import Machine, Operator
 from sen_host_pywasm.operators import replace_operators
 
@@ -17,10 +18,8 @@ class PywasmModule(Module):
     """A decoded module, with other code for what pywasm does wrong."""
 
     def __init__(self, description: ModuleDesc, limits: Limits) -> None:
-        # pywasm takes 0 for no maximum. The host writes all maxima, unless its limit is off.
-        if limits.memory_bytes is None:
-            for memory in description.mems:
-                memory.limits.m = memory.limits.m or 2**32 // PAGE_BYTES
+        # pywasm takes 0 for no maximum. The host writes all maxima, unless its limit is off;
+        # that of memories it always writes.
         if limits.table_elements is None:
             for table in description.tabl:
                 table.limits.m = table.limits.m or 2**32 - 1
@@ -48,6 +47,8 @@ class PywasmInstance(Instance):
             instance = self._machine.instance(description, [])
             self._machine.add_operators(instance, operators)
         self._exports = {export.name: export.data.data for export in instance.exps}
+        if "memory" not in self._exports:
+            raise EngineFault("the module exports no memory")
         self._memory = self._machine.store.mems[self._exports["memory"]]
 
     def function(self, name: str, type: FuncType) -> Callable[..., int | None]:
