@@ -145,6 +145,21 @@ def test_it_fails_like_wasmtime(bin: Path, tmp_path: Path) -> None:
         assert line.startswith(f"{kind} {fault}(")
 
 
+@needs_pywasm
+def test_it_passes_the_suite(bin: Path) -> None:
+    # An area of each kind; `.ci/run` runs them all.
+    areas = [f"--area={area}" for area in ("packing", "validation", "globals")]
+    report = sen_host(bin, "conformance", "--backend", "pywasm", "--json", *areas)
+    assert report["passed"], [case for case in report["cases"] if case["verdict"] == "failed"]
+    declared = {
+        capability
+        for case in report["cases"]
+        if case["verdict"] == "declared"
+        for capability in case["needs"]
+    }
+    assert declared == {Capability.VALIDATION}
+
+
 # --- the guide ---------------------------------------------------------------
 
 
