@@ -95,6 +95,23 @@ class Modest(Wrapped):
     lacks = (Lack(Capability.COUNTERS_AFTER_TRAP, "never", "it is modest"),)
 
 
+class Hiding(Wrapped):
+    """It declares a lack, and does what needs it, if wrong."""
+
+    lacks = (Lack(Capability.MULTI_VALUE, "never", "it has something to hide"),)
+
+
+class Absent(Wrapped):
+    @classmethod
+    def bindings(cls) -> tuple[Binding, ...]:
+        return (Binding(name="only", engine="Absent", reason="its engine is not installed"),)
+
+
+class Unopenable(Wrapped):
+    def __init__(self, binding: Binding) -> None:
+        raise RuntimeError("no such luck")
+
+
 class Crashing(Wrapped):
     def compile(self, wasm: bytes, limits: Limits) -> Module:
         import os
@@ -190,6 +207,24 @@ def test_a_hang_fails_the_case(cases: tuple[Case, ...]) -> None:
     assert played.why == "there was no end to it within 2 s"
 
 
+def test_a_declared_lack_explains_a_refusal_and_not_a_wrong_answer(
+    cases: tuple[Case, ...],
+) -> None:
+    wrong = replace(cases[0].steps[2], expect={"returns": [2], "fuel_used": 6})
+    case = replace(cases[0], needs=(Capability.MULTI_VALUE,), steps=(*cases[0].steps[:2], wrong))
+    report = run([case], find_hosts([f"{HERE}:Hiding"]))
+    (played,) = report.results[0].played.values()
+    assert played.verdict == FAILED
+    assert "that does not explain every fault" in (played.why or "")
+
+
+def test_a_backend_that_cannot_be_opened_fails_its_cases_alone(cases: tuple[Case, ...]) -> None:
+    report = run(cases[:1], find_hosts([f"{HERE}:Unopenable", "wasmtime"]))
+    played = report.results[0].played
+    assert played["Unopenable-only"].verdict == FAILED
+    assert played["wasmtime-c-api"].verdict == PASSED
+
+
 def test_an_exception_that_is_none_of_ours_is_a_failure(cases: tuple[Case, ...]) -> None:
     report = run(cases[:1], find_hosts([f"{HERE}:Leaking"]))
     (played,) = report.results[0].played.values()
@@ -218,6 +253,12 @@ def test_hosts_by_name() -> None:
         find_hosts(["nowhere:Nothing"])
     with pytest.raises(BackendUnavailable, match="not a subclass"):
         find_hosts(["pathlib:Path"])
+    with pytest.raises(BackendUnavailable, match="cannot be imported"):
+        find_hosts([":Nothing"])
+    with pytest.raises(BackendUnavailable, match="only: its engine is not installed"):
+        find_hosts([f"{HERE}:Absent"])
+    with pytest.raises(ValueError, match="no host"):
+        run(read_cases(), ())
 
 
 def test_the_report_as_json_and_as_junit(cases: tuple[Case, ...]) -> None:
@@ -261,3 +302,13 @@ def test_figures_are_filled_in(cases: tuple[Case, ...], capsys: pytest.CaptureFi
         assert "step 2: nothing seen" in capsys.readouterr().err
     finally:
         path.unlink()
+
+
+def test_the_case_in_the_documentation_passes(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "conformance.md").read_text()
+    text = page.partition("```toml\n")[2].partition("```")[0]
+    path = tmp_path / "cases" / "documented" / "example.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    report = run(read_cases(path.parent.parent), find_hosts(["wasmtime"]))
+    assert report.passed, report.results[0].played

@@ -40,7 +40,8 @@ class Step:
         arguments: how, by name.
         expect: what must be seen: a subset of ``Seen``'s fields.
         thread: "own" to do it in the thread that did all before, "other" in a new
-            one; or a number of threads that do it at the same time.
+            one, "each" for all instances at the same time, each in a new one; or a
+            number of threads that do it at the same time with one instance.
     """
 
     do: str
@@ -52,7 +53,7 @@ class Step:
     def title(self) -> str:
         """What it does, in a line."""
         shown = ", ".join(f"{name}={_short(value)}" for name, value in self.arguments.items())
-        threads = "" if self.thread == "own" else f" in {self.thread} thread(s)"
+        threads = "" if self.thread == "own" else f", thread: {self.thread}"
         return f"{self.do}({shown}){threads}"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from sen_host.cli import failure
 from sen_host.cli.options import Call, backends_option, call_options
@@ -28,8 +29,10 @@ _SECONDS = 60.0
 
 @click.command(short_help="Prove that backends behave the same.")
 @backends_option()
-@click.option("--area", "areas", multiple=True, metavar="AREA", help="Only the cases of this area.")
-@click.option("--case", "names", multiple=True, metavar="CASE", help="Only this case.")
+@click.option("--area", "areas", multiple=True, metavar="AREA", help="The cases of this area.")
+@click.option(
+    "--case", "names", multiple=True, metavar="CASE", help="This case, besides those of --area."
+)
 @click.option(
     "--cases",
     "folders",
@@ -94,6 +97,7 @@ def command(
     The exit code is 0 if all cases passed, or failed as their backend declares, and 1
     if not.
     """
+    _check_together(modules is not None)
     if modules is not None:
         return _fuzz(call, modules, seed, first, backends, jobs)
     from sen_host_conformance.hosts import find_hosts
@@ -114,7 +118,6 @@ def command(
             _check_writable(path)
     with _progress(cases, hosts) as progress:
         report = run(cases, hosts, jobs=jobs, seconds=seconds, progress=progress)
-    _write(report, junit, html)
     if call.json:
         from sen_host_conformance.output_json import as_json
 
@@ -123,6 +126,7 @@ def command(
         from sen_host_conformance.output_text import as_text
 
         write_report(*as_text(report))
+    _write(report, junit, html)
     return 0 if report.passed else failure.FOUND
 
 
@@ -155,10 +159,26 @@ def _list(call: Call, cases: tuple[Case, ...]) -> None:
     write_report(table)
 
 
+_OF_FUZZING = ("seed", "first")
+_OF_CASES = ("areas", "names", "folders", "workers", "list_only", "junit", "html", "seconds")
+
+
+def _check_together(fuzzes: bool) -> None:
+    """Refuse options that would do nothing."""
+    context = click.get_current_context()
+    for name in _OF_CASES if fuzzes else _OF_FUZZING:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            (option,) = (item.opts[0] for item in context.command.params if item.name == name)
+            told = "cannot be used with --fuzz" if fuzzes else "needs --fuzz"
+            raise click.UsageError(f"{option} {told}", context)
+
+
 def _check_writable(path: Path) -> None:
     """Raise before the run rather than after it."""
     if not path.parent.is_dir():
         raise ConfigError(f"{path.parent} is not a folder, so {path.name} cannot be written there")
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name a file in it")
 
 
 def _write(report: Report, junit: Path | None, html: Path | None) -> None:

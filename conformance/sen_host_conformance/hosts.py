@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, NoReturn
 
 from sen_host import Config, Limits, PluginLoader, backends, open_backend
 from sen_host.backend import Backend, Binding
-from sen_host.errors import BackendUnavailable, UnknownBackend
+from sen_host.errors import BackendUnavailable, ConfigError, UnknownBackend
 
 
 class Host(NamedTuple):
@@ -41,8 +42,14 @@ class Host(NamedTuple):
         )
 
     def describe(self) -> Binding:
-        """The binding, as it is in its place."""
-        return self.loader().binding
+        """The binding, as it is in its place; the backend is not opened."""
+        bindings = (
+            _bindings(self.backend)
+            if ":" in self.backend
+            else next(info.bindings for info in backends() if info.name == self.backend)
+        )
+        (binding,) = (item for item in bindings if item.name == self.binding)
+        return binding.in_worker() if self.isolation == "process" else binding
 
     def __str__(self) -> str:
         where = "-worker" if self.isolation == "process" else ""
@@ -66,6 +73,7 @@ def find_hosts(names: Iterable[str] = (), *, workers: bool = False) -> tuple[Hos
 
     Raises:
         UnknownBackend: there is no such backend or host.
+        ConfigError: two of them print alike.
         BackendUnavailable: there is, but it cannot be used here.
     """
     wanted = list(names)
@@ -78,22 +86,26 @@ def find_hosts(names: Iterable[str] = (), *, workers: bool = False) -> tuple[Hos
                 hint="pip install 'sen-host[all]'",
             )
         return tuple(found)
-    return tuple(dict.fromkeys(host for name in wanted for host in _named(name, workers)))
+    hosts = tuple(dict.fromkeys(host for name in wanted for host in _named(name, workers)))
+    for host, count in Counter(map(str, hosts)).items():
+        if count > 1:
+            raise ConfigError(f"{count} of the backends are called {host!r}", key="backend")
+    return hosts
 
 
 def _named(name: str, workers: bool) -> list[Host]:
     if ":" in name:
-        return _hosts(name, _class(name).bindings(), workers)
+        bindings = _bindings(name)
+        return _hosts(name, bindings, workers) or _unavailable(name, None, bindings)
     by_name = {str(host): host for host in available_hosts()}
     if name in by_name:
-        return [by_name[name]]
+        host = by_name[name]
+        more = workers and host.isolation == "none"
+        return [host, host._replace(isolation="process")] if more else [host]
     for info in backends():
         if info.name == name:
             hosts = _hosts(name, info.bindings, workers)
-            if not hosts:
-                reasons = "; ".join(f"{item.name}: {item.reason}" for item in info.bindings)
-                raise BackendUnavailable(name, info.error or reasons)
-            return hosts
+            return hosts or _unavailable(name, info.error, info.bindings)
     listed = ", ".join((*(info.name for info in backends()), *by_name))
     raise UnknownBackend(
         f"there is no backend {name!r}", hint=f"there are {listed}, or MODULE:CLASS", key="backend"
@@ -110,12 +122,30 @@ def _hosts(backend: str, bindings: Iterable[Binding], workers: bool) -> list[Hos
     return hosts
 
 
+def _bindings(target: str) -> tuple[Binding, ...]:
+    try:
+        return _class(target).bindings()
+    except BackendUnavailable:
+        raise
+    except Exception as error:
+        raise BackendUnavailable(
+            target, f"its bindings() failed: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _unavailable(name: str, error: str | None, bindings: Iterable[Binding]) -> NoReturn:
+    reasons = "; ".join(f"{item.name}: {item.reason}" for item in bindings)
+    raise BackendUnavailable(name, error or reasons or "it offers no binding")
+
+
 def _class(target: str) -> type[Backend]:
     module, _, name = target.partition(":")
     try:
         found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise BackendUnavailable(target, f"it cannot be imported: {error}") from error
+    except Exception as error:
+        raise BackendUnavailable(
+            target, f"it cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     if not (isinstance(found, type) and issubclass(found, Backend)):
         raise BackendUnavailable(target, "it is not a subclass of sen_host.backend.Backend")
     return found

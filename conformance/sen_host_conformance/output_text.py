@@ -122,9 +122,10 @@ def _lacks(report: Report) -> Iterator[RenderableType]:
 def _sum(report: Report) -> Text:
     failed = sum(result.verdict == FAILED for result in report.results)
     cases, hosts = len(report.results), len(report.bindings)
-    verdict = f"{failed} of {cases:,} cases failed" if failed else f"all {cases:,} cases passed"
+    noun = "case" if cases == 1 else "cases"
+    verdict = f"{failed} of {cases:,} {noun} failed" if failed else f"all {cases:,} {noun} passed"
     alone = "" if hosts > 1 else "; with one backend there was nothing to compare it with"
-    text = f"{verdict} on {hosts} backend{'s' * (hosts > 1)} in {report.seconds:.1f} s{alone}"
+    text = f"{verdict} on {hosts} backend{'s' * (hosts != 1)} in {report.seconds:.1f} s{alone}"
     return Text(text, style=_COLOURS[FAILED if failed else PASSED])
 
 

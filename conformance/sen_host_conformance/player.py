@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -83,15 +84,16 @@ class Player:
     def play(self, case: Case) -> Played:
         """Play a case. Whatever goes wrong is in what is returned."""
         started = perf_counter()
-        kept = self._take(case)
+        closing: list[Fault] = []
+        kept = self._take(case, closing)
         subjects = [kept] if kept else [subject(case, self._host) for _ in range(case.instances)]
         seen: list[dict[str, Any]] = []
-        faults: list[Fault] = []
+        faults = closing
         for number, step in enumerate(case.steps):
             do = "renew" if kept and number == 0 else step.do
-            observed = [_do(item, step, do) for item in subjects]
+            observed = _all_do(subjects, step, do)
             seen.append(present(observed[0]))
-            faults += _judge(number, step, observed)
+            faults += _judge(number, step, observed, case.limits.fuel)
             if "crashed" in observed[0] or (step.do == "load" and "raises" in observed[0]):
                 break
         if not faults and self._may_keep(case):
@@ -99,7 +101,7 @@ class Player:
         else:
             faults += [fault for item in subjects for fault in _close(item, len(seen) - 1)]
         seconds = perf_counter() - started
-        verdict, why = _verdict(case, self._binding, faults)
+        verdict, why = _verdict(case, self._binding, faults, seen)
         fuel = sum(item["fuel_used"] or 0 for item in seen)
         return Played(verdict, why, tuple(faults), tuple(seen), seconds, fuel)
 
@@ -109,11 +111,12 @@ class Player:
         if kept is not None:
             kept.close()
 
-    def _take(self, case: Case) -> Subject | None:
-        if self._kept is not None and self._may_keep(case) and self._kept_key == case.loads:
-            kept, self._kept = self._kept, None
+    def _take(self, case: Case, closing: list[Fault]) -> Subject | None:
+        kept, self._kept = self._kept, None
+        if kept is not None and self._may_keep(case) and self._kept_key == case.loads:
             return kept
-        self.close()
+        if kept is not None:
+            closing += _close(kept, 0)
         return None
 
     def _may_keep(self, case: Case) -> bool:
@@ -159,37 +162,52 @@ def _close(item: Subject, step: int) -> list[Fault]:
     return []
 
 
+def _all_do(subjects: list[Subject], step: Step, do: str) -> list[dict[str, Any]]:
+    """Have each instance do the step: in turn, or all at once."""
+    if step.thread == "each":
+        return _at_once([partial(_observe, item, step, do) for item in subjects])
+    return [_do(item, step, do) for item in subjects]
+
+
 def _do(item: Subject, step: Step, do: str) -> dict[str, Any]:
     if step.thread == "own":
         return _observe(item, step, do)
     number = step.thread if isinstance(step.thread, int) else 1
-    observed: list[dict[str, Any]] = []
-    gate = threading.Barrier(number)
+    observed = _at_once([partial(_observe, item, step, do)] * number)
+    for other in observed[1:]:
+        if other != observed[0]:
+            return {"crashed": f"threads saw different things: {present(other)}", **observed[0]}
+    return observed[0]
 
-    def run() -> None:
+
+def _at_once(works: list[Callable[[], dict[str, Any]]]) -> list[dict[str, Any]]:
+    observed: dict[int, dict[str, Any]] = {}
+    gate = threading.Barrier(len(works))
+
+    def run(number: int) -> None:
         gate.wait()
-        observed.append(_observe(item, step, do))
+        observed[number] = works[number]()
 
-    threads = [threading.Thread(target=run) for _ in range(number)]
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(works))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for other in observed[1:]:
-        if other != observed[0]:
-            return {**observed[0], "crashed": f"threads saw different things: {present(other)}"}
-    return observed[0]
+    return [observed[number] for number in range(len(works))]
 
 
 def _observe(item: Subject, step: Step, do: str) -> dict[str, Any]:
+    figures: tuple[int | None, int | None, int | None] = None, None, None
     try:
-        name, outcome = item.do(do, step.arguments)
-        observed = {name: outcome}
-    except SenHostError as error:
-        observed = {"raises": _facts(error)}
+        try:
+            name, outcome = item.do(do, step.arguments)
+            observed = {name: outcome}
+        except SenHostError as error:
+            observed = {"raises": _facts(error)}
+        figures = item.figures()
     except Exception as error:
         observed = {"crashed": f"{type(error).__name__}: {error}"}
-    used, left, memory = item.figures()
+    used, left, memory = figures
     return {**observed, "fuel_used": used, "fuel_left": left, "memory_bytes": memory}
 
 
@@ -198,7 +216,9 @@ def _facts(error: SenHostError) -> dict[str, Any]:
     return {"error": type(error).__name__, "message": error.message, **present(attributes)}
 
 
-def _judge(number: int, step: Step, observed: list[dict[str, Any]]) -> list[Fault]:
+def _judge(
+    number: int, step: Step, observed: list[dict[str, Any]], budget: int | None
+) -> list[Fault]:
     first = observed[0]
     faults = [
         Fault(number, f"instance {index}", present(first), present(other))
@@ -217,9 +237,20 @@ def _judge(number: int, step: Step, observed: list[dict[str, Any]]) -> list[Faul
         faults += matches(number, expected, step.expect[expected], first[outcome])
     for name in (*_FUEL, "memory_bytes"):
         wanted = step.expect.get(name, ANY)
+        if name == "fuel_left" and name not in step.expect:
+            wanted = _left(step, first, budget)
         if wanted != ANY and first[name] != wanted:
             faults.append(Fault(number, name, wanted, first[name]))
     return faults
+
+
+def _left(step: Step, observed: dict[str, Any], budget: int | None) -> Any:
+    """What must be left of the fuel, if what was used is as expected."""
+    used = step.expect.get("fuel_used", ANY)
+    if used in (ANY, None) or observed["fuel_used"] != used:
+        return ANY
+    budget = step.arguments.get("fuel", budget)
+    return None if budget is None else budget - used
 
 
 def _whole(number: int, field: str, expected: Any, seen: Any) -> list[Fault]:
@@ -248,7 +279,9 @@ def _partial(number: int, field: str, expected: Any, seen: Any) -> list[Fault]:
     return faults
 
 
-def _verdict(case: Case, binding: Binding, faults: list[Fault]) -> tuple[str, str | None]:
+def _verdict(
+    case: Case, binding: Binding, faults: list[Fault], seen: list[dict[str, Any]]
+) -> tuple[str, str | None]:
     lacks = [lack for lack in binding.lacks if lack.capability in case.needs]
     if not lacks:
         return (FAILED if faults else PASSED), None
@@ -257,8 +290,7 @@ def _verdict(case: Case, binding: Binding, faults: list[Fault]) -> tuple[str, st
         return PASSED, None
     if not faults:
         return FAILED, f"it passes, although the binding declares that it lacks {named}"
-    explains = [_EXPLAINED.get(lack.capability, _anything) for lack in lacks]
-    if all(any(explain(fault) for explain in explains) for fault in faults):
+    if _explained({lack.capability for lack in lacks}, faults, seen):
         return DECLARED, f"it lacks {named}"
     return FAILED, f"it lacks {named}; that does not explain every fault"
 
@@ -267,8 +299,32 @@ _LACKED_IN_PART = frozenset({Capability.VALIDATION})
 """What a backend without it still does now and then: decoders notice some invalid modules."""
 
 
-def _anything(fault: Fault) -> bool:
-    return fault.field != "outcome" or not isinstance(fault.seen, str)
+def _explained(lacked: set[Capability], faults: list[Fault], seen: list[dict[str, Any]]) -> bool:
+    """Whether a backend that lacks this, and is right otherwise, would have these faults."""
+    details = [_DETAILS[capability] for capability in lacked if capability in _DETAILS]
+    rest = [fault for fault in faults if not any(explains(fault) for explains in details)]
+    if not rest:
+        return True
+    if any(_lost(_observed(fault, seen)) for fault in rest):
+        return False
+    if Capability.VALIDATION in lacked:
+        return True
+    # What comes behind a step that was refused may be different for that reason.
+    refusals = {_REFUSALS.get(capability) for capability in lacked} - {None}
+    return _error(_observed(rest[0], seen)) in refusals
+
+
+def _observed(fault: Fault, seen: list[dict[str, Any]]) -> Mapping[str, Any]:
+    return fault.seen if fault.field.startswith("instance ") else seen[fault.step]
+
+
+def _lost(observed: Mapping[str, Any]) -> bool:
+    return "crashed" in observed or _error(observed) == "WorkerDied"
+
+
+def _error(observed: Mapping[str, Any]) -> str | None:
+    name: str | None = observed.get("raises", {}).get("error")
+    return name
 
 
 def _unknown_fuel(fault: Fault) -> bool:
@@ -279,11 +335,21 @@ def _unknown_trap(fault: Fault) -> bool:
     return fault.field in ("raises.trap", "raises.message") and "unknown trap" in str(fault.seen)
 
 
-_EXPLAINED: Mapping[Capability, Callable[[Fault], bool]] = {
+_DETAILS: Mapping[Capability, Callable[[Fault], bool]] = {
     Capability.COUNTERS_AFTER_TRAP: _unknown_fuel,
     Capability.TRAP_KINDS: _unknown_trap,
 }
-"""Which faults a lack explains, where that is not the whole case."""
+"""Which faults a lack explains, where it is a detail that is lacking."""
+
+_REFUSALS: Mapping[Capability, str] = {
+    Capability.ANY_THREAD: "WrongThread",
+    Capability.WALL_CLOCK: "LimitNotEnforceable",
+    Capability.FULL_STACK: "LimitNotEnforceable",
+    Capability.BULK_MEMORY: "ModuleCompilation",
+    Capability.REFERENCE_TYPES: "ModuleCompilation",
+    Capability.MULTI_VALUE: "ModuleCompilation",
+}
+"""The error by which it shows that a capability is lacking."""
 
 
 def _told(value: Any) -> str:

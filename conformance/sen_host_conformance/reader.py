@@ -64,6 +64,14 @@ _CASE_KEYS = ("name", "shows", "rule", "limits", "needs", "instances", "plugin",
 _SHARED_KEYS = ("rule", "limits", "needs", "plugin", "module")
 _REPEAT_KEYS = ("repeat", "times", "before", "after")
 _HEX_ARGUMENTS = ("payload", "bytes")
+_ARGUMENTS = {
+    "args": list,
+    "function": str,
+    "at": int,
+    "length": int,
+    "fuel": int,
+    "stack": int,
+}
 _LONGEST_REPEAT = 64 << 20
 
 
@@ -122,6 +130,8 @@ class _Reader:
         _check_keys(self._where, table, _CASE_KEYS)
         table = {**self._shared, **table}
         if "limits" in self._shared:
+            both = isinstance(self._shared["limits"], dict) and isinstance(table["limits"], dict)
+            self._check(both, "limits must be a table")
             table["limits"] = {**self._shared["limits"], **table["limits"]}
         fixture = self._fixture(table)
         limits = self._limits(table.get("limits", {}))
@@ -130,6 +140,11 @@ class _Reader:
         instances = table.get("instances", 1)
         self._check(_is_count(instances), "instances must be 1 or more")
         read = tuple(self._step(step, position, fixture) for position, step in enumerate(steps))
+        for step in read[:-1]:
+            refused = step.do == "load" and "raises" in step.expect
+            self._check(not refused, "a load that is refused must be the last step")
+        at_once = any(step.thread == "each" for step in read)
+        self._check(not at_once or instances > 1, "thread = 'each' needs more instances than one")
         if read[0].do != "load":
             read = (Step("load", {}, {"done": True}), *read)
         return Case(
@@ -188,14 +203,17 @@ class _Reader:
         given = {name: table[name] for name in (*form.needs, *form.may) if name in table}
         arguments = {name: self._argument(name, value) for name, value in given.items()}
         thread = table.get("thread", "own")
-        known = thread in ("own", "other") or (_is_count(thread) and thread > 1)
-        self._check(known, "thread must be 'own', 'other', or a number of threads above 1")
+        known = thread in ("own", "other", "each") or (_is_count(thread) and thread > 1)
+        self._check(known, "thread must be 'own', 'other', 'each', or a number above 1")
         expect = self._expectation(table.get("expect"), form)
         self._where = outer
         return Step(do, arguments, expect, thread)
 
     def _argument(self, name: str, value: Any) -> Any:
         expanded = self._expand(value)
+        kind = _ARGUMENTS.get(name)
+        if kind is not None:
+            self._check(type(expanded) is kind, f"{name} must be of the type {kind.__name__}")
         return self._bytes(name, expanded) if name in _HEX_ARGUMENTS else expanded
 
     def _expectation(self, table: Any, form: _StepForm) -> dict[str, Any]:

@@ -63,8 +63,10 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether all cases passed, and there was at least one."""
-        return bool(self.results) and all(result.verdict != FAILED for result in self.results)
+        """Whether all cases passed, and there was at least one, and a backend."""
+        return bool(self.results and self.bindings) and all(
+            result.verdict != FAILED for result in self.results
+        )
 
     def count(self, host: str, verdict: str, area: str | None = None) -> int:
         """How many cases came to a verdict on a host."""

@@ -40,7 +40,12 @@ def run(
             there are processors.
         seconds: how long a case may take before it counts as hung.
         progress: called after each case on each host, one call at a time.
+
+    Raises:
+        ValueError: ``hosts`` is empty.
     """
+    if not hosts:
+        raise ValueError("there is no host to play on")
     started = perf_counter()
     listed = tuple(cases)
     played = _Played(progress)
@@ -48,7 +53,7 @@ def run(
     slots = threading.Semaphore(jobs)
     threads = []
     for host in hosts:
-        queue = deque(_together(listed))
+        queue = deque(_together(listed, host))
         for _ in range(min(jobs, len(queue))):
             work = threading.Thread(
                 target=_work, args=(host, queue, slots, seconds, played), daemon=True
@@ -59,7 +64,7 @@ def run(
         for thread in threads:
             thread.join()
     except BaseException:
-        played.stopped.set()
+        played.stop()
         raise
     if played.error is not None:
         raise played.error
@@ -72,11 +77,16 @@ def run(
     return Report(_head(bindings), bindings, results, perf_counter() - started)
 
 
-def _together(cases: Sequence[Case]) -> list[list[Case]]:
-    """Cases that load the same, in one list; the longest lists first."""
-    groups: dict[tuple[object, ...], list[Case]] = {}
+def _together(cases: Sequence[Case], host: Host) -> list[list[Case]]:
+    """Cases that are played one after the other in one process; the longest lists first.
+
+    In worker processes these are cases that load the same, else those of one file: some
+    show that one does not disturb the next.
+    """
+    groups: dict[object, list[Case]] = {}
     for case in cases:
-        groups.setdefault(case.loads, []).append(case)
+        key = case.loads if host.isolation == "process" else case.source
+        groups.setdefault(key, []).append(case)
     return sorted(groups.values(), key=len, reverse=True)
 
 
@@ -86,9 +96,16 @@ class _Played:
     def __init__(self, progress: Progress | None) -> None:
         self.by_place: dict[tuple[str, str], Played] = {}
         self.stopped = threading.Event()
+        self.workers: list[Worker] = []
         self.error: BaseException | None = None
         self._progress = progress
         self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        """Play no more, and end the processes."""
+        self.stopped.set()
+        for worker in list(self.workers):
+            worker.kill()
 
     def add(self, case: Case, host: Host, played: Played) -> None:
         with self._lock:
@@ -106,6 +123,7 @@ def _work(
 ) -> None:
     try:
         with Worker(host, seconds=seconds) as worker:
+            played.workers.append(worker)
             while not played.stopped.is_set():
                 try:
                     cases = queue.popleft()

@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from time import perf_counter
+from time import perf_counter, sleep
 from types import TracebackType
 
 from sen_host_conformance.case import Case
@@ -16,6 +17,7 @@ from sen_host_conformance.hosts import Host
 from sen_host_conformance.player import FAILED, Played, Player
 
 _TAIL_BYTES = 2_000
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 _BOOTSTRAP = """\
 import sys
@@ -59,6 +61,12 @@ class Worker:
             process.wait()
             self._errors.close()
 
+    def kill(self) -> None:
+        """End the process while another thread may wait for it."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def __enter__(self) -> Worker:
         return self
 
@@ -97,6 +105,7 @@ class Worker:
 
 def serve(fd: int) -> None:
     """Play what comes through a connection, until it is closed."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with Connection(fd) as connection:
         player = Player(connection.recv())
         while True:
@@ -106,6 +115,13 @@ def serve(fd: int) -> None:
                 player.close()
                 return
             connection.send(player.play(case))
+
+
+def _end_with(parent: int) -> None:
+    """End this process, even in the middle of a case, when the one that asked is gone."""
+    while os.getppid() == parent:
+        sleep(_SECONDS_BETWEEN_LOOKS)
+    os._exit(1)
 
 
 def _lost(why: str, started: float) -> Played:

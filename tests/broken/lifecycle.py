@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from time import monotonic
 from typing import ClassVar
@@ -82,7 +83,8 @@ class LatestInstanceIsRead(PlainBackend):
 class FunctionsOfTheFirstInstance(PlainBackend):
     """Functions are looked up once for a module, so later instances call the first."""
 
-    area, says = "lifecycle", r"^(result|returns|bytes|outcome): "
+    # The engine may well abort, because the first instance is gone.
+    area, says = "lifecycle", r"^(result|returns|bytes|outcome): |played it died with signal 6"
 
     class Module(PlainModule):
         functions: dict[str, Callable[..., int | None]]
@@ -213,6 +215,24 @@ class OwnThreadOnly(PlainBackend):
             if self.thread != threading.get_ident():
                 raise WrongThread("the engine is bound to its thread")
             super().set_global(name, value)
+
+
+class OneCallAtATime(PlainBackend):
+    """A call is refused while another instance is in one."""
+
+    area, says = "threads", r"EngineFault"
+
+    class Instance(PlainInstance):
+        busy = threading.Lock()
+
+        def call(self, name: str, type: FuncType, *arguments: int) -> int | None:
+            if not self.busy.acquire(blocking=False):
+                raise EngineFault("another call is running")
+            try:
+                time.sleep(0.02)
+                return super().call(name, type, *arguments)
+            finally:
+                self.busy.release()
 
 
 class ResultOfAnotherThread(PlainBackend):

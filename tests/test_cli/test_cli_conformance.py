@@ -55,7 +55,7 @@ def test_a_failure_is_shown_with_expected_and_seen(cli: Cli, wrong: Path) -> Non
         '- expected {"Success": "Hello, Bob"}',
         '+ seen     {"Success": "Hello, Ada"}',
         "- expected 1\n",
-        "1 of 1 cases failed on",
+        "1 of 1 case failed on",
         str(wrong / "mine" / "wrong.toml"),
     ):
         assert text in answer.stdout
@@ -90,6 +90,9 @@ def test_cases_are_listed(cli: Cli, wrong: Path) -> None:
         (["--backend", "wasmtine"], "there is no backend 'wasmtine'", "there are wasmtime"),
         (["--cases", "away"], "away is not a folder", ""),
         (["--html", "away/page.html"], "away is not a folder", ""),
+        (["--junit", "."], ". is a folder", ""),
+        (["--seed", "3"], "--seed needs --fuzz", ""),
+        (["--fuzz", "3", "--area", "fuel"], "--area cannot be used with --fuzz", ""),
     ],
 )
 def test_misuse_is_told_before_anything_runs(
