@@ -269,16 +269,10 @@ class Guest:
             Instantiation: it trapped.
             FuelExhausted, WallClockExceeded
         """
-        seconds = self._limits.wall_clock_seconds
-        if seconds is not None:
-            self._instance.set_deadline(seconds)
         try:
-            enter(self._instance, START, _START_TYPE, fuel=self._fuel, stack=self._stack)
+            self._enter(START, _START_TYPE, (), self._limits, self._stack)
         except Trap as trap:
-            self.alive = False
-            self._note_trap(trap, self._limits.fuel)
             raise instantiation_fault(trap, self._limits) from trap
-        self.memory_bytes = self._instance.memory_size()
 
     def call(
         self,
@@ -304,29 +298,12 @@ class Guest:
             FunctionCall, FuelExhausted, WallClockExceeded
         """
         limits = self._limits if fuel is None else replace(self._limits, fuel=fuel)
-        budget = _counter(limits.fuel)
-        self.fuel_left = self.fuel_used = None
         try:
-            if limits.wall_clock_seconds is not None:
-                self._instance.set_deadline(limits.wall_clock_seconds)
-            result = enter(
-                self._instance,
-                function,
-                type,
-                arguments,
-                fuel=budget,
-                stack=self._stack if stack is None else stack,
+            return self._enter(
+                function, type, arguments, limits, self._stack if stack is None else stack
             )
         except Trap as trap:
-            self.alive = False
-            self._note_trap(trap, limits.fuel)
             raise fault_of(trap, function, limits) from trap
-        except BaseException:
-            self.alive = False
-            raise
-        self._note_fuel(self._instance.get_global(FUEL), limits.fuel)
-        self.memory_bytes = self._instance.memory_size()
-        return result
 
     def manifest(self) -> bytes:
         """The bytes that ``plugin_manifest`` returns."""
@@ -355,6 +332,31 @@ class Guest:
         """Free the instance."""
         self.alive = False
         self._instance.close()
+
+    def _enter(
+        self,
+        function: str,
+        type: FuncType,
+        arguments: Sequence[int],
+        limits: Limits,
+        stack: int,
+    ) -> int | None:
+        self.fuel_left = self.fuel_used = None
+        try:
+            if limits.wall_clock_seconds is not None:
+                self._instance.set_deadline(limits.wall_clock_seconds)
+            fuel = _counter(limits.fuel)
+            result = enter(self._instance, function, type, arguments, fuel=fuel, stack=stack)
+        except Trap as trap:
+            self.alive = False
+            self._note_trap(trap, limits.fuel)
+            raise
+        except BaseException:
+            self.alive = False
+            raise
+        self._note_fuel(self._instance.get_global(FUEL), limits.fuel)
+        self.memory_bytes = self._instance.memory_size()
+        return result
 
     def _exchange(self, function: str, prefix: tuple[int, ...], payload: bytes | None) -> bytes:
         limits = self._limits
