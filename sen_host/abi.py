@@ -25,7 +25,7 @@ contract of :mod:`sen_host.backend`, :class:`Guest` judges them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NoReturn
@@ -127,24 +127,33 @@ def check_exports(
         FunctionNotFound: an export is missing.
         SignatureMismatch: an export is of another kind or type.
     """
+    for fault in export_faults(functions, memories, other):
+        raise fault
+
+
+def export_faults(
+    functions: Mapping[str, FuncType], memories: frozenset[str] | set[str], other: Mapping[str, str]
+) -> Iterator[FunctionNotFound]:
+    """All that ``check_exports`` would raise, one after the other."""
     if MEMORY not in memories:
         kind = "a function" if MEMORY in functions else other.get(MEMORY)
         if kind is not None:
-            raise SignatureMismatch(MEMORY, expected="a memory", actual=kind)
-        raise FunctionNotFound(
-            MEMORY, "the plugin does not export its memory as 'memory'", hint=_NOT_A_PLUGIN
-        )
+            yield SignatureMismatch(MEMORY, expected="a memory", actual=kind)
+        else:
+            yield FunctionNotFound(
+                MEMORY, "the plugin does not export its memory as 'memory'", hint=_NOT_A_PLUGIN
+            )
     for name, expected in FUNCTIONS.items():
         actual = functions.get(name)
         if actual == expected:
             continue
         if actual is not None:
-            raise SignatureMismatch(name, expected=str(expected), actual=str(actual))
-        if name in memories or name in other:
+            yield SignatureMismatch(name, expected=str(expected), actual=str(actual))
+        elif name in memories or name in other:
             kind = "a memory" if name in memories else other[name]
-            raise SignatureMismatch(name, expected=f"a function {expected}", actual=kind)
-        if name != RESUME:
-            raise FunctionNotFound(name, hint=_NOT_A_PLUGIN)
+            yield SignatureMismatch(name, expected=f"a function {expected}", actual=kind)
+        elif name != RESUME:
+            yield FunctionNotFound(name, hint=_NOT_A_PLUGIN)
 
 
 _START_TYPE = FuncType((), ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from sen_host.abi import FUNCTIONS, MEMORY, check_exports
+from sen_host.abi import FUNCTIONS, MEMORY, export_faults
 from sen_host.backend import FuncType
 from sen_host.checkup.findings import Area, Finding, Level
 from sen_host.errors import (
@@ -66,27 +66,9 @@ def _exports(module: ParsedModule) -> Iterator[Finding]:
             memories.add(export.name)
         else:
             other[export.name] = f"a {export.kind}"
-    # The check ends at its first fault: mend that, and look for the next.
-    while (fault := _export_fault(functions, memories, other)) is not None:
+    for fault in export_faults(functions, memories, other):
         name = fault.function
         yield Finding(Level.ERROR, Area.EXPORTS, fault.message, (), _export_remedy(name, fault))
-        functions.pop(name, None)
-        memories.discard(name)
-        other.pop(name, None)
-        if name == MEMORY:
-            memories.add(name)
-        else:
-            functions[name] = FUNCTIONS[name]
-
-
-def _export_fault(
-    functions: dict[str, FuncType], memories: set[str], other: dict[str, str]
-) -> FunctionNotFound | None:
-    try:
-        check_exports(functions, memories, other)
-    except FunctionNotFound as error:
-        return error
-    return None
 
 
 def _export_remedy(name: str, error: FunctionNotFound) -> str:
