@@ -27,19 +27,14 @@ from sen_host.limits import Limits
 from sen_host_wasmtime import WasmtimeBackend
 
 
-class PlainInstance(contract.Instance):
-    """An instance of Wasmtime, wrapped."""
+class Wrapped(contract.Instance):
+    """An instance of another backend, as it is."""
 
-    def __init__(self, module: PlainModule, inner: contract.Instance) -> None:
-        self.module = module
+    def __init__(self, inner: contract.Instance) -> None:
         self.inner = inner
 
     def function(self, name: str, type: FuncType) -> Callable[..., int | None]:
-        return lambda *arguments: self.call(name, type, *arguments)
-
-    def call(self, name: str, type: FuncType, *arguments: int) -> int | None:
-        """A call of a function, all at once."""
-        return self.inner.function(name, type)(*arguments)
+        return self.inner.function(name, type)
 
     def memory_size(self) -> int:
         return self.inner.memory_size()
@@ -61,6 +56,21 @@ class PlainInstance(contract.Instance):
 
     def close(self) -> None:
         self.inner.close()
+
+
+class PlainInstance(Wrapped):
+    """An instance of Wasmtime, wrapped."""
+
+    def __init__(self, module: PlainModule, inner: contract.Instance) -> None:
+        super().__init__(inner)
+        self.module = module
+
+    def function(self, name: str, type: FuncType) -> Callable[..., int | None]:
+        return lambda *arguments: self.call(name, type, *arguments)
+
+    def call(self, name: str, type: FuncType, *arguments: int) -> int | None:
+        """A call of a function, all at once."""
+        return self.inner.function(name, type)(*arguments)
 
 
 class PlainModule(contract.Module):

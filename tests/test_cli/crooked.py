@@ -22,17 +22,18 @@ from sen_host.backend import (
 from sen_host.engines import open_backend
 from sen_host.errors import EngineFault, ModuleCompilation, TrapKind
 from sen_host.limits import Limits
+from tests.broken.base import Wrapped
 
 
-class Honest(Instance):
+class Honest(Wrapped):
     """An instance of Wasmtime's, as it is."""
 
     def __init__(self, inner: Instance) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.trapped = False
 
     def function(self, name: str, type: FuncType) -> Callable[..., int | None]:
-        function = self.inner.function(name, type)
+        function = super().function(name, type)
 
         def call(*arguments: int) -> int | None:
             try:
@@ -42,24 +43,6 @@ class Honest(Instance):
                 raise
 
         return call
-
-    def memory_size(self) -> int:
-        return self.inner.memory_size()
-
-    def read(self, offset: int, length: int) -> bytes:
-        return self.inner.read(offset, length)
-
-    def write(self, offset: int, data: bytes) -> None:
-        self.inner.write(offset, data)
-
-    def get_global(self, name: str) -> int | None:
-        return self.inner.get_global(name)
-
-    def set_global(self, name: str, value: int) -> None:
-        self.inner.set_global(name, value)
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 class Overcharging(Honest):
