@@ -328,7 +328,7 @@ class CompositeInstance(Instance):
         fuel: int,
         stack: int,
         seconds: float | None,
-    ) -> Exchanged:
+    ) -> Exchanged | None:
         """Do what ``sen_host.abi.exchange`` does, with the same calls in the same order.
 
         Args:
@@ -340,6 +340,10 @@ class CompositeInstance(Instance):
                 returns with FUEL below zero counts as a trap at its end.
             stack: what STACK is set to before each guest call.
             seconds: time for the whole exchange, or None for no limit.
+
+        Returns:
+            The facts; None if it cannot make this one so, and has done nothing: then
+            the host makes it call by call.
 
         Raises:
             Trap: ``function`` or ``plugin_alloc`` trapped (with the name of the

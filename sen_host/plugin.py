@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
+from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ class Plugin:
         self._has_start = has_start
         self._has_resume = any(export.name == RESUME for export in parsed.exports)
         self._lock = threading.Lock()
-        self._thread = _this_thread()
+        self._thread = None if binding.has(Capability.ANY_THREAD) else _this_thread()
         self._caller: int | None = None
         _plugins.add(self)
         self._closed = False
@@ -130,7 +131,7 @@ class Plugin:
             PluginClosed, WrongThread, WorkerDied, EngineFault
         """
         payload = encode_args(args)
-        return self._decode_result(self._call(lambda guest: guest.execute(payload)))
+        return self._decode_result(self._call(Guest.execute, payload))
 
     def resume(self, effect_id: int, result: EffectResult) -> ExecuteResult:
         """Hand the plugin the result of an effect that it asked for.
@@ -153,7 +154,7 @@ class Plugin:
                 + (" (for an async handler, use run_async)" if isawaitable(result) else ""),
             )
         payload = encode(result)
-        return self._decode_result(self._call(lambda guest: guest.resume(effect_id, payload)))
+        return self._decode_result(self._call(Guest.resume, effect_id, payload))
 
     def run(
         self,
@@ -241,7 +242,8 @@ class Plugin:
         try:
             if self._closed:
                 return
-            self._check_thread()
+            if self._thread is not None:
+                self._check_thread()
             self._closed = True
             self._discard_guest()
             self._compiled.close()
@@ -276,34 +278,34 @@ class Plugin:
             raise ApiVersionMismatch(expected=API_VERSION, actual=manifest.api_version)
         return manifest
 
-    def _call(self, exchange: Callable[[Guest], bytes], *, fresh: bool = False) -> bytes:
+    def _call(
+        self, exchange: Callable[..., bytes], *arguments: int | bytes, fresh: bool = False
+    ) -> bytes:
         self._refuse_reentry()
         with self._lock:
-            if self._closed:
-                raise self._about_us(PluginClosed("the plugin is closed"))
-            self._check_thread()
-            self._caller = threading.get_ident()
             try:
+                if self._closed:
+                    raise PluginClosed("the plugin is closed")
+                if self._thread is not None:
+                    self._check_thread()
+                self._caller = get_ident()
                 if fresh:
                     self._discard_guest()
-                return self._exchange(exchange)
+                guest = self._guest or self._live_guest()
+                try:
+                    return exchange(guest, *arguments)
+                finally:
+                    self._fuel = guest.fuel_used, guest.fuel_left
+                    if not guest.alive or self._closed:
+                        self._discard_guest()
             except SenHostError as error:
                 raise self._about_us(error)  # noqa: B904 - the same error
             finally:
                 self._caller = None
 
-    def _exchange(self, exchange: Callable[[Guest], bytes]) -> bytes:
-        guest = self._live_guest()
-        try:
-            return exchange(guest)
-        finally:
-            self._fuel = guest.fuel_used, guest.fuel_left
-            if not guest.alive or self._closed:
-                self._discard_guest()
-
     def _refuse_reentry(self) -> None:
         # A signal handler or a finalizer that runs within a call would wait for itself.
-        if self._caller == threading.get_ident() and self._lock.locked():
+        if self._caller == get_ident() and self._lock.locked():
             raise self._about_us(PluginBusy("this thread is in the middle of a call of the plugin"))
 
     def _after_fork(self) -> None:
@@ -342,7 +344,7 @@ class Plugin:
             guest.close()
 
     def _check_thread(self) -> None:
-        if not self.binding.has(Capability.ANY_THREAD) and _this_thread() is not self._thread:
+        if _this_thread() is not self._thread:
             raise WrongThread(
                 f"the binding {self.binding.name!r} of {self.backend} can use a plugin only in"
                 " the thread that loaded it",

@@ -35,6 +35,9 @@ _TRAP_KINDS = {
 }
 
 
+LEAST_MEMORY_BYTES = 17 * 65_536
+"""A store's limit holds for each memory, so for that of ``exchange`` as well."""
+
 _LONGEST_STRING = 2**31 - 1
 """``ctypes.string_at`` takes a C int."""
 
@@ -69,25 +72,37 @@ class WasmtimeBackend(Backend):
     def compile(self, wasm: bytes, limits: Limits) -> WasmtimeModule:
         settings = Settings(limits.stack_bytes, deadline=limits.wall_clock_seconds is not None)
         engine = engine_for(settings)
+        from sen_host_wasmtime.glue import attach
+
+        extended = attach(wasm)
         pointer = c_void_p()
-        error = engine.api.wasmtime_module_new(engine.pointer, wasm, len(wasm), byref(pointer))
+        error = engine.api.wasmtime_module_new(
+            engine.pointer, extended, len(extended), byref(pointer)
+        )
         if error:
             raise _invalid(engine.api.take_error(error))
         assert pointer.value is not None
-        return WasmtimeModule(engine, pointer.value, limits)
+        return WasmtimeModule(engine, pointer.value, limits, exchanges=extended is not wasm)
 
 
 class WasmtimeModule(Module):
     """A ``wasmtime_module_t``."""
 
-    def __init__(self, engine: Engine, pointer: int, limits: Limits) -> None:
+    def __init__(self, engine: Engine, pointer: int, limits: Limits, *, exchanges: bool) -> None:
+        """``exchanges`` tells whether the functions of ``glue`` were added to it."""
         self._engine = engine
         self._pointer = pointer
         self._limits = limits
+        self._exchanges = exchanges
         self._finalizer = _free_with(self, engine.api.wasmtime_module_delete, pointer)
 
     def instantiate(self) -> WasmtimeInstance:
-        return WasmtimeInstance(self._engine, self._pointer, self._limits)
+        kind = WasmtimeInstance
+        if self._exchanges:
+            from sen_host_wasmtime.exchange import ExchangingInstance
+
+            kind = ExchangingInstance
+        return kind(self._engine, self._pointer, self._limits)
 
     def close(self) -> None:
         self._finalizer()
@@ -108,6 +123,8 @@ class WasmtimeInstance(Instance):
         bytes_limit, elements_limit = (
             -1 if limit is None else limit for limit in (limits.memory_bytes, limits.table_elements)
         )
+        if bytes_limit >= 0:
+            bytes_limit = max(bytes_limit, LEAST_MEMORY_BYTES)
         api.wasmtime_store_limiter(store, bytes_limit, elements_limit, 1, -1, -1)
         if limits.wall_clock_seconds is not None:
             self.set_deadline(limits.wall_clock_seconds)
@@ -117,7 +134,7 @@ class WasmtimeInstance(Instance):
             self._context, module, None, 0, byref(self._instance), byref(self._trap)
         )
         if error or self._trap:
-            _fail(api, self._trap, error)
+            fail(api, self._trap, error)
         self._memory = self._export("memory", capi.EXTERN_MEMORY).of.memory
         self._memory_ref = byref(self._memory)
         self._globals: dict[str, _Global] = {}
@@ -208,7 +225,7 @@ class WasmtimeInstance(Instance):
                 slot.u64 = value
             error = call(context, function_ref, arguments, count, results, result_count, trap_ref)
             if error or trap:
-                _fail(api, trap, error)
+                fail(api, trap, error)
             if result is None:
                 return None
             return result.u64 if wide_result else result.u32  # type: ignore[no-any-return]
@@ -237,7 +254,7 @@ def _binding(engine: str, package: str, reason: str | None) -> Binding:
     )
 
 
-def _fail(api: capi.CApi, trap: c_void_p, error: int | None) -> NoReturn:
+def fail(api: capi.CApi, trap: c_void_p, error: int | None) -> NoReturn:
     """Raise what a call left behind, and free it."""
     if error:
         raise EngineFault("Wasmtime failed", detail=api.take_error(error).partition("\n")[0])

@@ -63,7 +63,8 @@ def extend(
     """The module with additions; new imports come first, all else is appended.
 
     ``exports`` replaces the module's exports. The start function is dropped,
-    and so are custom sections: they may name functions by index.
+    and so are custom sections: they may name functions by index. Where nothing is
+    imported no index moves, and all code is taken as it is: it must be valid then.
 
     Args:
         functions, exports: given the indices of the extended module.
@@ -74,7 +75,7 @@ def extend(
         ModuleCompilation: the code is malformed, or names a function, type or
             memory that the original does not have.
     """
-    shift = FunctionShift(module, len(imports))
+    shift = FunctionShift(module, len(imports)) if imports else None
     old_functions = len(module.imported("function")) + len(module.functions)
     indices = Indices(
         shift=len(imports),
@@ -90,7 +91,7 @@ def extend(
     type_indices = [encode_unsigned(types.index(item.type)) for item in new_functions]
     replaced = bodies(indices)
     all_bodies = [
-        replaced.get(index) or shift.body(start, end)
+        replaced.get(index) or (shift.body(start, end) if shift else module.data[start:end])
         for index, (start, end) in enumerate(
             module.function_bodies, len(module.imported("function"))
         )
@@ -113,12 +114,16 @@ def extend(
             old(SectionId.FUNCTION, len(module.functions), type_indices),
             _verbatim(module, SectionId.TABLE),
             old(SectionId.MEMORY, len(module.memories), [limits(*item) for item in memories]),
-            _section(SectionId.GLOBAL, len(module.globals), shift.globals()),
+            _section(SectionId.GLOBAL, len(module.globals), shift.globals())
+            if shift
+            else _verbatim(module, SectionId.GLOBAL),
             _vector(
                 SectionId.EXPORT,
                 [export(item.name, item.kind, item.index) for item in exports(indices)],
             ),
-            _vector(SectionId.ELEMENT, shift.elements()),
+            _vector(SectionId.ELEMENT, shift.elements())
+            if shift
+            else _verbatim(module, SectionId.ELEMENT),
             _verbatim(module, SectionId.DATA_COUNT),
             _vector(SectionId.CODE, map(sized, all_bodies)),
             _verbatim(module, SectionId.DATA),

@@ -1,4 +1,4 @@
-"""WebAssembly code as Python expressions: as much of it as the shim needs.
+"""WebAssembly code as Python expressions: as much of it as hosts add to modules.
 
 Every helper returns the bytes of operators, operands first, so that nested
 calls read like folded WebAssembly text::
