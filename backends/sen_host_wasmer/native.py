@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from importlib import import_module
+from os.path import dirname
 from typing import Any
 
 from sen_host.backend import Backend, Binding, FuncType, Instance, Module
@@ -32,6 +33,8 @@ _WRITABLE = 0x200  # PyBUF_WRITE of CPython's buffer protocol
 _memory_view_at = ctypes.PYFUNCTYPE(
     ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int
 )(("PyMemoryView_FromMemory", ctypes.pythonapi))
+
+_HERE = dirname(__file__)
 
 _KEPT_CHARACTERS = 4096
 """Of an engine's text; an exception with a longer one is not chained."""
@@ -75,7 +78,15 @@ class NativeBackend(Backend):
     def compile(self, wasm: bytes, limits: Limits) -> Module:
         check_header(wasm)
         # A store for each module: compiling many modules in one store leaks.
-        return NativeModule(self._wasmer, self._compile(self._store(), wasm), limits.stack_bytes)
+        from sen_host_wasmer.native_glue import attach
+
+        extended = attach(wasm)
+        return NativeModule(
+            self._wasmer,
+            self._compile(self._store(), extended),
+            limits.stack_bytes,
+            exchanges=extended is not wasm,
+        )
 
     def _compile(self, store: Any, wasm: bytes) -> Any:
         try:
@@ -89,13 +100,20 @@ class NativeBackend(Backend):
 
 
 class NativeModule(Module):
-    def __init__(self, wasmer: Any, module: Any, stack_bytes: int) -> None:
+    def __init__(self, wasmer: Any, module: Any, stack_bytes: int, *, exchanges: bool) -> None:
+        """``exchanges`` tells whether the functions of ``native_glue`` were added to it."""
         self._wasmer = wasmer
         self._module = module
         self._stack_bytes = stack_bytes
+        self._exchanges = exchanges
 
     def instantiate(self) -> Instance:
-        return NativeInstance(_checked(self._wasmer.Instance, self._module), self._stack_bytes)
+        instance = _checked(self._wasmer.Instance, self._module)
+        if not self._exchanges:
+            return NativeInstance(instance, self._stack_bytes)
+        from sen_host_wasmer.native_exchange import ExchangingInstance
+
+        return ExchangingInstance(instance, self._stack_bytes)
 
     def close(self) -> None:
         self._module = None
@@ -158,6 +176,12 @@ class _Memory:
         self._view: memoryview = _checked(_view_of, memory)
         self.may_have_grown = False
 
+    def of_size(self, size: int) -> memoryview:
+        """Its bytes, now that it has ``size`` of them."""
+        if size != self._view.nbytes:
+            self._view = _checked(_view_of, self._memory)
+        return self._view
+
     def view(self) -> memoryview:
         # The memory moves only when it grows, and grows only in a call.
         if self.may_have_grown:
@@ -182,7 +206,7 @@ def _callable(
         try:
             result = raw(*arguments)
         except BaseException as error:
-            failure = _failure(error)
+            failure = failure_of(error)
         else:
             return None if mask is None else result & mask
         try:
@@ -208,7 +232,7 @@ def _checked(function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except BaseException as error:
-        failure = _failure(error)
+        failure = failure_of(error)
     # Raised out here, so that a long text is not kept alive as the context.
     try:
         raise failure
@@ -216,7 +240,7 @@ def _checked(function: Callable[..., Any], *arguments: Any) -> Any:
         del failure
 
 
-def _failure(error: BaseException) -> BaseException:
+def failure_of(error: BaseException) -> BaseException:
     """What to raise instead of an exception that came out of a call of the engine."""
     if not _is_of_engine(error):
         return error
@@ -237,4 +261,4 @@ def _is_of_engine(error: BaseException) -> bool:
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
     # Native code has no frames, a handler has one.
-    return traceback is not None and traceback.tb_frame.f_code.co_filename == __file__
+    return traceback is not None and dirname(traceback.tb_frame.f_code.co_filename) == _HERE

@@ -159,6 +159,11 @@ def i64_extend_i32_u(value: bytes) -> bytes:
     return value + I64_EXTEND_I32_U
 
 
+def memory_pages() -> bytes:
+    """``memory.size`` of the first memory."""
+    return b"\x3f\x00"
+
+
 class Memory:
     """Operators on the memory with that index (multi-memory proposal)."""
 

@@ -1,0 +1,158 @@
+"""An exchange of messages in three calls into Wasmer, for the binding ``native``.
+
+Each call from Python, and each access to a global, costs more than most guests take
+for their work. :mod:`sen_host_wasmer.native_glue` adds to a plugin:
+
+    BEGIN(n)                -> pointer | overdrawn << 32 | pages << 40
+    CALLS[f](...)           -> what the function f returned, fuel left, pages
+    END(p, n, q, m)         -> 1 if fuel is overdrawn, else 0
+
+BEGIN allocates for a payload of n bytes; END frees n bytes at p and m bytes at q, each
+if there are any. Before the guest's own functions run, FUEL and STACK are set to what
+the host has put into the globals BUDGETS. Pages are those of the memory. Between the
+calls the host writes the payload and reads the result, and makes the checks that
+``sen_host.abi.exchange`` makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sen_host.backend import (
+    ALLOC,
+    DEALLOC,
+    FUEL,
+    RESERVED,
+    STACK,
+    CompositeInstance,
+    Exchanged,
+    Trap,
+)
+from sen_host.errors import TrapKind
+from sen_host.thread_stack import check_thread_stack
+from sen_host_wasmer.native import NativeInstance, failure_of
+
+BEGIN = RESERVED + "begin"
+END = RESERVED + "end"
+CALLS = {
+    name: f"{RESERVED}{name}" for name in ("plugin_manifest", "plugin_execute", "plugin_resume")
+}
+BUDGETS = (RESERVED + "fuel-budget", RESERVED + "stack-budget")
+
+_OVERDRAWN = 1 << 32
+_PAGE_BYTES = 65_536
+_U32 = 0xFFFF_FFFF
+_U64 = 0xFFFF_FFFF_FFFF_FFFF
+_new = tuple.__new__
+
+
+class ExchangingInstance(NativeInstance, CompositeInstance):
+    """An instance of a module to which the functions were added."""
+
+    def __init__(self, instance: Any, stack_bytes: int) -> None:
+        super().__init__(instance, stack_bytes)
+        self._begin = self._export(BEGIN)
+        self._end = self._export(END)
+        self._calls: dict[str, Callable[..., list[int]]] = {}
+        self._budgets = 0, 0
+
+    def close(self) -> None:
+        del self._begin, self._end, self._calls
+        super().close()
+
+    def exchange(
+        self,
+        function: str,
+        prefix: tuple[int, ...],
+        payload: bytes | None,
+        *,
+        result_bytes: int,
+        fuel: int,
+        stack: int,
+        seconds: float | None,
+    ) -> Exchanged:
+        if seconds is not None:
+            self.set_deadline(seconds)
+        check_thread_stack(self._stack_bytes)
+        if self._budgets != (fuel, stack):
+            self._set_budgets(fuel, stack)
+        memory = self._memory
+        memory.may_have_grown = True
+        pointer = length = 0
+        running = function
+        try:
+            if payload is not None:
+                running, length = ALLOC, len(payload)
+                begun = self._begin(length)
+                pointer = begun & _U32
+                memory_bytes = (begun >> 40) * _PAGE_BYTES
+                if begun & _OVERDRAWN:
+                    raise Trap(TrapKind.OUT_OF_FUEL)
+                if not pointer or pointer + length > memory_bytes:
+                    return Exchanged(pointer, None, memory_bytes, None, self.get_global(FUEL))
+                memory.of_size(memory_bytes)[pointer : pointer + length] = payload
+                running = function
+                prefix = (*prefix, pointer, length)
+            call = self._calls.get(function) or self._find(function)
+            packed, fuel_left, pages = call(*prefix)
+            if fuel_left < 0:
+                raise Trap(TrapKind.OUT_OF_FUEL)
+        except BaseException as error:
+            failure = self._stopped(error, running)
+        else:
+            packed &= _U64
+            return self._finish(pointer, length, packed, fuel_left, pages, result_bytes)
+        try:
+            raise failure
+        finally:
+            # Its traceback holds this frame, which holds the instance.
+            del failure
+
+    def _finish(
+        self,
+        pointer: int,
+        length: int,
+        packed: int,
+        fuel_left: int,
+        pages: int,
+        result_bytes: int,
+    ) -> Exchanged:
+        """Read the result, and free it and the payload."""
+        memory_bytes = pages * _PAGE_BYTES
+        result_pointer, result_length = packed >> 32, packed & _U32
+        data = None
+        if result_pointer + result_length > memory_bytes or (result_length and not result_pointer):
+            result_length = 0
+        elif result_length <= result_bytes:
+            view = self._memory.of_size(memory_bytes)
+            data = bytes(view[result_pointer : result_pointer + result_length])
+        free_trap = None
+        try:
+            if self._end(pointer, length, result_pointer, result_length):
+                raise Trap(TrapKind.OUT_OF_FUEL)
+        except BaseException as error:
+            stopped = self._stopped(error, DEALLOC)
+            if not isinstance(stopped, Trap):
+                raise stopped from None
+            free_trap = stopped
+        # Half as dear as to call the class.
+        return _new(Exchanged, (pointer, packed, memory_bytes, data, fuel_left, free_trap))
+
+    def _stopped(self, error: BaseException, function: str) -> BaseException:
+        """What ended an exchange in ``function``: a trap, if the guest is the cause."""
+        trap = error if isinstance(error, Trap) else failure_of(error)
+        if isinstance(trap, Trap):
+            trap.function = function
+            trap.fuel_left, trap.stack_left = self.get_global(FUEL), self.get_global(STACK)
+        return trap
+
+    def _find(self, function: str) -> Callable[..., list[int]]:
+        found: Callable[..., list[int]] = self._export(CALLS[function])
+        self._calls[function] = found
+        return found
+
+    def _set_budgets(self, fuel: int, stack: int) -> None:
+        for name, value in zip(BUDGETS, (fuel, stack), strict=True):
+            self.set_global(name, value)
+        self._budgets = fuel, stack
