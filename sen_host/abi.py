@@ -399,7 +399,10 @@ class Guest:
             self.alive = False
             raise
         _, packed, memory_bytes, data, fuel_left, free_trap = facts
-        self._note_fuel(fuel_left, limits.fuel)
+        if fuel_left is not None:
+            self.fuel_used = used = self._fuel - fuel_left
+            if limits.fuel is not None:
+                self.fuel_left = limits.fuel - used
         self.memory_bytes = memory_bytes
         if free_trap is not None:
             self.alive = False

@@ -281,14 +281,16 @@ class Plugin:
     def _call(
         self, exchange: Callable[..., bytes], *arguments: int | bytes, fresh: bool = False
     ) -> bytes:
-        self._refuse_reentry()
+        caller = get_ident()
+        if self._caller == caller:
+            self._refuse_reentry()
         with self._lock:
             try:
                 if self._closed:
                     raise PluginClosed("the plugin is closed")
                 if self._thread is not None:
                     self._check_thread()
-                self._caller = get_ident()
+                self._caller = caller
                 if fresh:
                     self._discard_guest()
                 guest = self._guest or self._live_guest()

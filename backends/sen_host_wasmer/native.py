@@ -169,26 +169,25 @@ class NativeInstance(Instance):
 
 
 class _Memory:
-    """A memory and its present bytes."""
+    """A memory and its bytes, as they were ``known`` last and as they are in ``view()``."""
 
     def __init__(self, memory: Any) -> None:
         self._memory = memory
-        self._view: memoryview = _checked(_view_of, memory)
+        self.known: memoryview = _checked(_view_of, memory)
         self.may_have_grown = False
-
-    def of_size(self, size: int) -> memoryview:
-        """Its bytes, now that it has ``size`` of them."""
-        if size != self._view.nbytes:
-            self._view = _checked(_view_of, self._memory)
-        return self._view
 
     def view(self) -> memoryview:
         # The memory moves only when it grows, and grows only in a call.
         if self.may_have_grown:
             self.may_have_grown = False
-            if _checked(getattr, self._memory, "data_size") != self._view.nbytes:
-                self._view = _checked(_view_of, self._memory)
-        return self._view
+            if _checked(getattr, self._memory, "data_size") != self.known.nbytes:
+                self.renewed()
+        return self.known
+
+    def renewed(self) -> memoryview:
+        """Its bytes, where it is known to have grown."""
+        self.known = _checked(_view_of, self._memory)
+        return self.known
 
 
 def _callable(

@@ -3,15 +3,14 @@
 Each call from Python, and each access to a global, costs more than most guests take
 for their work. :mod:`sen_host_wasmer.native_glue` adds to a plugin:
 
-    BEGIN(n)                -> pointer | overdrawn << 32 | pages << 40
-    CALLS[f](...)           -> what the function f returned, fuel left, pages
-    END(p, n, q, m)         -> 1 if fuel is overdrawn, else 0
+    BEGIN(n)            -> pointer | pages of the memory << 32; -1 if fuel is overdrawn
+    CALLS[f](...)       -> what the function f returned, fuel left, size of the memory
+    END(p, n, q, m)     -> 1 if fuel is overdrawn, else 0
 
 BEGIN allocates for a payload of n bytes; END frees n bytes at p and m bytes at q, each
 if there are any. Before the guest's own functions run, FUEL and STACK are set to what
-the host has put into the globals BUDGETS. Pages are those of the memory. Between the
-calls the host writes the payload and reads the result, and makes the checks that
-``sen_host.abi.exchange`` makes.
+the host has put into the globals BUDGETS. Between the calls the host writes the payload
+and reads the result, and makes the checks that ``sen_host.abi.exchange`` makes.
 """
 
 from __future__ import annotations
@@ -40,8 +39,6 @@ CALLS = {
 }
 BUDGETS = (RESERVED + "fuel-budget", RESERVED + "stack-budget")
 
-_OVERDRAWN = 1 << 32
-_PAGE_BYTES = 65_536
 _U32 = 0xFFFF_FFFF
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
 _new = tuple.__new__
@@ -78,66 +75,55 @@ class ExchangingInstance(NativeInstance, CompositeInstance):
         if self._budgets != (fuel, stack):
             self._set_budgets(fuel, stack)
         memory = self._memory
-        memory.may_have_grown = True
+        memory.may_have_grown = True  # for whoever looks at it next
         pointer = length = 0
+        packed = data = None
         running = function
         try:
             if payload is not None:
                 running, length = ALLOC, len(payload)
                 begun = self._begin(length)
-                pointer = begun & _U32
-                memory_bytes = (begun >> 40) * _PAGE_BYTES
-                if begun & _OVERDRAWN:
+                if begun < 0:
                     raise Trap(TrapKind.OUT_OF_FUEL)
-                if not pointer or pointer + length > memory_bytes:
-                    return Exchanged(pointer, None, memory_bytes, None, self.get_global(FUEL))
-                memory.of_size(memory_bytes)[pointer : pointer + length] = payload
+                pointer = begun & _U32
+                end = pointer + length
+                view = memory.known
+                if view.nbytes >> 16 != begun >> 32:
+                    view = memory.renewed()
+                if not pointer or end > view.nbytes:
+                    left = self.get_global(FUEL)
+                    return Exchanged(pointer, None, view.nbytes, None, left)
+                view[pointer:end] = payload
                 running = function
                 prefix = (*prefix, pointer, length)
             call = self._calls.get(function) or self._find(function)
-            packed, fuel_left, pages = call(*prefix)
+            packed, fuel_left, memory_bytes = call(*prefix)
             if fuel_left < 0:
+                raise Trap(TrapKind.OUT_OF_FUEL)
+            packed &= _U64
+            start, size = packed >> 32, packed & _U32
+            if start + size > memory_bytes or (size and not start):
+                size = 0
+            elif size <= result_bytes:
+                view = memory.known
+                if view.nbytes != memory_bytes:
+                    view = memory.renewed()
+                data = view[start : start + size].tobytes()
+            running = DEALLOC
+            if self._end(pointer, length, start, size):
                 raise Trap(TrapKind.OUT_OF_FUEL)
         except BaseException as error:
             failure = self._stopped(error, running)
+            if running == DEALLOC and isinstance(failure, Trap):
+                return Exchanged(pointer, packed, memory_bytes, data, fuel_left, failure)
         else:
-            packed &= _U64
-            return self._finish(pointer, length, packed, fuel_left, pages, result_bytes)
+            # Half as dear as to call the class.
+            return _new(Exchanged, (pointer, packed, memory_bytes, data, fuel_left, None))
         try:
             raise failure
         finally:
             # Its traceback holds this frame, which holds the instance.
             del failure
-
-    def _finish(
-        self,
-        pointer: int,
-        length: int,
-        packed: int,
-        fuel_left: int,
-        pages: int,
-        result_bytes: int,
-    ) -> Exchanged:
-        """Read the result, and free it and the payload."""
-        memory_bytes = pages * _PAGE_BYTES
-        result_pointer, result_length = packed >> 32, packed & _U32
-        data = None
-        if result_pointer + result_length > memory_bytes or (result_length and not result_pointer):
-            result_length = 0
-        elif result_length <= result_bytes:
-            view = self._memory.of_size(memory_bytes)
-            data = bytes(view[result_pointer : result_pointer + result_length])
-        free_trap = None
-        try:
-            if self._end(pointer, length, result_pointer, result_length):
-                raise Trap(TrapKind.OUT_OF_FUEL)
-        except BaseException as error:
-            stopped = self._stopped(error, DEALLOC)
-            if not isinstance(stopped, Trap):
-                raise stopped from None
-            free_trap = stopped
-        # Half as dear as to call the class.
-        return _new(Exchanged, (pointer, packed, memory_bytes, data, fuel_left, free_trap))
 
     def _stopped(self, error: BaseException, function: str) -> BaseException:
         """What ended an exchange in ``function``: a trap, if the guest is the cause."""

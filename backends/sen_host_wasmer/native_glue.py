@@ -23,6 +23,8 @@ from sen_host.wasm.assembler import (
     if_,
     memory_pages,
     return_,
+    select,
+    set_,
 )
 from sen_host.wasm.extend import Indices, NewFunction, extend
 from sen_host.wasm.reader import Export, parse
@@ -88,20 +90,23 @@ class _Builder:
         return i64_lt_s(self._fuel, i64(0))
 
     def begin(self) -> NewFunction:
-        """(length) -> the facts of an allocation, in one number."""
-        length = 0
-        pointer = i64_extend_i32_u(self._enter(ALLOC, get(length)))
-        flag = i64_shl(i64_extend_i32_u(self._overdrawn()), i64(32))
-        pages = i64_shl(i64_extend_i32_u(memory_pages()), i64(40))
-        body = function((), i64_add(i64_add(pointer, flag), pages))
+        """(length) -> a pointer and the pages of the memory, or -1 if fuel is overdrawn."""
+        length, pointer = range(2)
+        pages = i64_shl(i64_extend_i32_u(memory_pages()), i64(32))
+        body = function(
+            ("i64",),
+            set_(pointer, i64_extend_i32_u(self._enter(ALLOC, get(length)))),
+            select(self._overdrawn(), i64(-1), i64_add(get(pointer), pages)),
+        )
         return NewFunction(FuncType(("i32",), ("i64",)), body)
 
     def call(self, name: str) -> NewFunction:
         """As the function of that name, with more results."""
         params = _TYPES[name].params
         code = self._enter(name, *map(get, range(len(params))))
-        body = function((), code + self._fuel + memory_pages())
-        return NewFunction(FuncType(params, ("i64", "i64", "i32")), body)
+        memory_bytes = i64_shl(i64_extend_i32_u(memory_pages()), i64(16))
+        body = function((), code, self._fuel, memory_bytes)
+        return NewFunction(FuncType(params, ("i64", "i64", "i64")), body)
 
     def end(self) -> NewFunction:
         """(pointer, length, pointer, length) -> whether fuel is overdrawn."""
