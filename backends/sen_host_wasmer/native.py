@@ -77,6 +77,10 @@ class NativeBackend(Backend):
         # A store for each module: compiling many modules in one store leaks.
         return NativeModule(self._wasmer, self._compile(self._store(), wasm), limits.stack_bytes)
 
+    def deserialize(self, compiled: bytes, limits: Limits) -> Module:
+        module = _checked(self._wasmer.Module.deserialize, self._store(), compiled)
+        return NativeModule(self._wasmer, module, limits.stack_bytes)
+
     def _compile(self, store: Any, wasm: bytes) -> Any:
         try:
             return _checked(self._wasmer.Module, store, wasm)
@@ -96,6 +100,10 @@ class NativeModule(Module):
 
     def instantiate(self) -> Instance:
         return NativeInstance(_checked(self._wasmer.Instance, self._module), self._stack_bytes)
+
+    def serialize(self) -> bytes:
+        data: bytes = _checked(self._module.serialize)
+        return data
 
     def close(self) -> None:
         self._module = None

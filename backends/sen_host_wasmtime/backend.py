@@ -67,12 +67,23 @@ class WasmtimeBackend(Backend):
             raise _invalid(engine.api.take_error(error))
 
     def compile(self, wasm: bytes, limits: Limits) -> WasmtimeModule:
-        settings = Settings(limits.stack_bytes, deadline=limits.wall_clock_seconds is not None)
-        engine = engine_for(settings)
+        engine = engine_for(_settings(limits))
         pointer = c_void_p()
         error = engine.api.wasmtime_module_new(engine.pointer, wasm, len(wasm), byref(pointer))
         if error:
             raise _invalid(engine.api.take_error(error))
+        assert pointer.value is not None
+        return WasmtimeModule(engine, pointer.value, limits)
+
+    def deserialize(self, compiled: bytes, limits: Limits) -> WasmtimeModule:
+        engine = engine_for(_settings(limits))
+        pointer = c_void_p()
+        error = engine.api.wasmtime_module_deserialize(
+            engine.pointer, compiled, len(compiled), byref(pointer)
+        )
+        if error:
+            detail = _cause(engine.api.take_error(error))
+            raise EngineFault("Wasmtime refused a compiled module", detail=detail)
         assert pointer.value is not None
         return WasmtimeModule(engine, pointer.value, limits)
 
@@ -88,6 +99,14 @@ class WasmtimeModule(Module):
 
     def instantiate(self) -> WasmtimeInstance:
         return WasmtimeInstance(self._engine, self._pointer, self._limits)
+
+    def serialize(self) -> bytes:
+        api, vector = self._engine.api, capi.ByteVector()
+        error = api.wasmtime_module_serialize(self._pointer, byref(vector))
+        if error:
+            detail = _cause(api.take_error(error))
+            raise EngineFault("Wasmtime could not serialize a module", detail=detail)
+        return api.take_bytes(vector)
 
     def close(self) -> None:
         self._finalizer()
@@ -246,6 +265,10 @@ def _fail(api: capi.CApi, trap: c_void_p, error: int | None) -> NoReturn:
     code, text = api.take_trap(pointer)
     kind = TrapKind.UNKNOWN if code is None else _TRAP_KINDS.get(code, TrapKind.UNKNOWN)
     raise Trap(kind, _cause(text))
+
+
+def _settings(limits: Limits) -> Settings:
+    return Settings(limits.stack_bytes, deadline=limits.wall_clock_seconds is not None)
 
 
 def _free_with(owner: object, free: Any, pointer: int) -> weakref.finalize[Any, Any]:
