@@ -201,6 +201,11 @@ class Backend(ABC):
     def __init__(self, binding: Binding) -> None:
         self.binding = binding
 
+    @property
+    def home(self) -> str:
+        """Where its class is, as ``module:Class``: other code there, other compiled modules."""
+        return f"{type(self).__module__}:{type(self).__qualname__}"
+
     @classmethod
     @abstractmethod
     def bindings(cls) -> tuple[Binding, ...]:

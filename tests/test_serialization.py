@@ -11,8 +11,8 @@ from sen_host.abi import EXECUTE, Guest
 from sen_host.backend import Backend, Module, Trap
 from sen_host.errors import EngineFault, TrapKind, WallClockExceeded, WorkerDied
 from sen_host.isolation import process
-from sen_host.loader import rewrite
 from sen_host.messages import encode_args
+from sen_host.preparation import rewrite
 from sen_host.wasm.reader import parse
 from sen_host_conformance.hosts import Host
 from tests.guests import COUNTING, ENDLESS

@@ -84,6 +84,10 @@ class ProcessBackend(Backend):
         # A worker that has validated a module is kept for its compilation.
         self._spare: deque[Connection] = deque(maxlen=1)
 
+    @property
+    def home(self) -> str:
+        return self._target
+
     @classmethod
     def bindings(cls) -> tuple[Binding, ...]:
         """None of its own: it runs the bindings of others."""
