@@ -23,7 +23,11 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Unsafe(Exception):
-    """Others could have written what is here. The text tells what is wrong and the remedy."""
+    """Others could have written what is here."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
 
 
 class Foreign(Exception):
@@ -74,17 +78,17 @@ def opened(path: str, *, create: bool = False) -> Iterator[int]:
         directory = os.open(path, flags)
     except OSError:
         if os.path.islink(path):
-            raise Unsafe("it is a link; name the directory itself") from None
+            raise Unsafe("it is a link", "set cache.directory to the directory itself") from None
         raise
     try:
         status = os.fstat(directory)
         if status.st_uid != os.geteuid():
             raise Unsafe(
-                f"it belongs to user {status.st_uid}, this is user {os.geteuid()};"
-                " set cache.directory to a directory of your own"
+                f"it belongs to user {status.st_uid}, this is user {os.geteuid()}",
+                "set cache.directory to a directory of your own",
             )
         if status.st_mode & _OTHERS_WRITE:
-            raise Unsafe("others can write to it; look at what is in it, then: chmod go-w")
+            raise Unsafe("others can write to it", f"chmod 700 {path}, and remove what is in it")
         yield directory
     finally:
         os.close(directory)

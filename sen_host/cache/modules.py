@@ -83,6 +83,8 @@ class KeptModules:
         kind: Kind = "rewritten" if compiled is None else "compiled"
         binding = self._backend.binding
         engine = f"{self._backend.name} ({binding.name}), {binding.engine}"
+        if binding.isolation == "process":
+            engine += ", in a worker"
         description = Description(
             key=self._keys.key(wasm),
             kind=kind,

@@ -14,6 +14,7 @@ from sen_host.cache import entry
 from sen_host.cache.directory import File, Foreign
 from sen_host.cache.entry import Damaged, Description
 from sen_host.cache.settings import CacheSettings, default_directory
+from sen_host.errors import EnvironmentFault
 
 TOUCH_SECONDS = 300.0
 """A use is noted if the last one that was noted is so long ago: a read need not be a write."""
@@ -112,19 +113,27 @@ class CompileCache:
 
         return self._in_directory(prune, _NOTHING)
 
-    def problem(self) -> str | None:
-        """Why it cannot be used as it stands; None if it can, or will be when it is created."""
+    def check(self) -> str:
+        """Its directory, if it can be used, or can be created.
+
+        Raises:
+            EnvironmentFault: it cannot be used, with the reason and the remedy.
+        """
         if self.path is None:
-            return "the user has no home directory; set cache.directory"
+            raise EnvironmentFault(
+                "there is no compile cache: the user has no home directory",
+                hint="set cache.directory",
+            )
+        what = f"the compile cache {self.path} is not used"
         try:
             with disk.opened(self.path):
-                return None
+                return self.path
         except FileNotFoundError:
-            return None
+            return self.path
         except disk.Unsafe as unsafe:
-            return str(unsafe)
+            raise EnvironmentFault(f"{what}: {unsafe}", hint=unsafe.remedy) from None
         except OSError as error:
-            return error.strerror or str(error)
+            raise EnvironmentFault(what, detail=error.strerror) from error
 
     def _get(self, directory: int, key: str) -> tuple[Description, bytes] | None:
         name = disk.name_of(key)
@@ -171,7 +180,12 @@ class CompileCache:
         except disk.Unsafe as unsafe:
             if self.path not in _warned:
                 _warned.add(self.path)
-                _log.warning("the compile cache %s is not used: %s", self.path, unsafe)
+                _log.warning(
+                    "the compile cache %s is not used: %s (remedy: %s)",
+                    self.path,
+                    unsafe,
+                    unsafe.remedy,
+                )
         except OSError as error:
             # Before the first entry is written there is no directory.
             if create or not isinstance(error, FileNotFoundError):

@@ -18,6 +18,7 @@ from sen_host.cache import directory as disk
 from sen_host.cache import store
 from sen_host.cache.settings import CacheSettings, default_directory
 from sen_host.cache.store import CompileCache, Removed
+from sen_host.errors import EnvironmentFault
 from sen_host.limits import MIB
 from tests.cache.support import DATA, cache_in, description, entries, key
 
@@ -302,7 +303,10 @@ class TestADirectoryThatIsNotPrivate:
         assert sorted(folder.iterdir()) == before
         (record,) = caplog.records
         assert f"the compile cache {folder} is not used: " in record.getMessage()
-        assert (cache.problem() or "?") in record.getMessage()
+        with pytest.raises(EnvironmentFault) as caught:
+            cache.check()
+        assert caught.value.hint is not None
+        assert caught.value.hint in record.getMessage()
 
     @pytest.mark.parametrize("mode", [0o770, 0o702, 0o777])
     def test_others_can_write(self, folder: Path, mode: int) -> None:
@@ -397,6 +401,8 @@ def test_a_directory_that_cannot_be_made_stops_nothing(
             cache.put(description(), DATA)
         assert cache.get(key(1)) is None
         assert f"the compile cache {path} cannot be used: " in caplog.text
+        with pytest.raises(EnvironmentFault, match="Not a directory"):
+            cache.check()
 
 
 def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,7 +412,8 @@ def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> 
     assert cache.path is None
     cache.put(description(), DATA)
     assert cache.get(key(1)) is None
-    assert "no home directory" in (cache.problem() or "")
+    with pytest.raises(EnvironmentFault, match="no home directory"):
+        cache.check()
 
 
 def test_a_directory_that_is_removed_under_way_is_made_anew(
