@@ -11,7 +11,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sen_host.abi import RESUME, Guest, instantiation_fault
+from sen_host.abi import Guest, instantiation_fault
 from sen_host.backend import Binding, Capability, Module, Trap
 from sen_host.errors import (
     ApiVersionMismatch,
@@ -56,28 +56,29 @@ class Plugin:
         binding: the backend's binding.
         limits: the limits in force, None where one is off.
         path: where it was loaded from; None if from bytes.
-        module: the structure of its binary.
     """
 
     def __init__(
         self,
         module: Module,
-        parsed: ParsedModule,
+        wasm: bytes,
         *,
         backend: str,
         binding: Binding,
         limits: Limits,
         has_start: bool,
+        has_resume: bool,
         path: str | None,
     ) -> None:
         self.backend = backend
         self.binding = binding
         self.limits = limits
         self.path = path
-        self.module = parsed
+        self._wasm = wasm
+        self._parsed: ParsedModule | None = None
         self._compiled = module
         self._has_start = has_start
-        self._has_resume = any(export.name == RESUME for export in parsed.exports)
+        self._has_resume = has_resume
         self._lock = threading.Lock()
         self._thread = None if binding.has(Capability.ANY_THREAD) else _this_thread()
         self._caller: int | None = None
@@ -86,6 +87,15 @@ class Plugin:
         self._guest: Guest | None = None
         self._fuel: tuple[int | None, int | None] = (None, None)
         self.manifest = self._load_manifest()
+
+    @property
+    def module(self) -> ParsedModule:
+        """The structure of its binary, read when it is asked for."""
+        if self._parsed is None:
+            from sen_host.wasm.reader import parse
+
+            self._parsed = parse(self._wasm)
+        return self._parsed
 
     @property
     def supports_effects(self) -> bool:

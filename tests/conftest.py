@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
@@ -12,6 +17,19 @@ HOSTS = available_hosts()
 # A slow machine is no failure, and a failure is the same on every run.
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache_of_the_user() -> Iterator[None]:
+    """A compile cache for this run alone, for the processes that tests start, too."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    folder = os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="sen-host-tests-")
+    yield
+    if before is None:
+        del os.environ["XDG_CACHE_HOME"]
+    else:
+        os.environ["XDG_CACHE_HOME"] = before
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=HOSTS, ids=str)

@@ -21,6 +21,8 @@ LAYERS = (
     "messages",
     "wasm",
     "abi",
+    "preparation",
+    "cache",
     "isolation",
     "engines",
     "config",

@@ -80,13 +80,12 @@ class NativeBackend(Backend):
         # A store for each module: compiling many modules in one store leaks.
         from sen_host_wasmer.native_glue import attach
 
-        extended = attach(wasm)
-        return NativeModule(
-            self._wasmer,
-            self._compile(self._store(), extended),
-            limits.stack_bytes,
-            exchanges=extended is not wasm,
-        )
+        module = self._compile(self._store(), attach(wasm))
+        return NativeModule(self._wasmer, module, limits.stack_bytes)
+
+    def deserialize(self, compiled: bytes, limits: Limits) -> Module:
+        module = _checked(self._wasmer.Module.deserialize, self._store(), compiled)
+        return NativeModule(self._wasmer, module, limits.stack_bytes)
 
     def _compile(self, store: Any, wasm: bytes) -> Any:
         try:
@@ -100,20 +99,20 @@ class NativeBackend(Backend):
 
 
 class NativeModule(Module):
-    def __init__(self, wasmer: Any, module: Any, stack_bytes: int, *, exchanges: bool) -> None:
-        """``exchanges`` tells whether the functions of ``native_glue`` were added to it."""
+    def __init__(self, wasmer: Any, module: Any, stack_bytes: int) -> None:
         self._wasmer = wasmer
         self._module = module
         self._stack_bytes = stack_bytes
-        self._exchanges = exchanges
 
     def instantiate(self) -> Instance:
-        instance = _checked(self._wasmer.Instance, self._module)
-        if not self._exchanges:
-            return NativeInstance(instance, self._stack_bytes)
         from sen_host_wasmer.native_exchange import ExchangingInstance
 
+        instance = _checked(self._wasmer.Instance, self._module)
         return ExchangingInstance(instance, self._stack_bytes)
+
+    def serialize(self) -> bytes:
+        data: bytes = _checked(self._module.serialize)
+        return data
 
     def close(self) -> None:
         self._module = None
@@ -136,10 +135,17 @@ class NativeInstance(Instance):
         return found
 
     def _export(self, name: str) -> Any:
+        found = self._find(name)
+        if found is None:
+            raise FunctionNotFound(name)
+        return found
+
+    def _find(self, name: str) -> Any:
+        """The export of that name; None if there is none."""
         try:
             return getattr(self._exports, name)
         except LookupError:
-            raise FunctionNotFound(name) from None
+            return None
 
     def memory_size(self) -> int:
         return self._memory.view().nbytes

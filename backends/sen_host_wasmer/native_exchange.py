@@ -45,12 +45,12 @@ _new = tuple.__new__
 
 
 class ExchangingInstance(NativeInstance, CompositeInstance):
-    """An instance of a module to which the functions were added."""
+    """An instance, which uses the functions if its module has them."""
 
     def __init__(self, instance: Any, stack_bytes: int) -> None:
         super().__init__(instance, stack_bytes)
-        self._begin = self._export(BEGIN)
-        self._end = self._export(END)
+        self._begin = self._find(BEGIN)
+        self._end = self._find(END)
         self._calls: dict[str, Callable[..., list[int]]] = {}
         self._budgets = 0, 0
 
@@ -68,7 +68,9 @@ class ExchangingInstance(NativeInstance, CompositeInstance):
         fuel: int,
         stack: int,
         seconds: float | None,
-    ) -> Exchanged:
+    ) -> Exchanged | None:
+        if self._begin is None:
+            return None
         if seconds is not None:
             self.set_deadline(seconds)
         check_thread_stack(self._stack_bytes)
@@ -96,7 +98,7 @@ class ExchangingInstance(NativeInstance, CompositeInstance):
                 view[pointer:end] = payload
                 running = function
                 prefix = (*prefix, pointer, length)
-            call = self._calls.get(function) or self._find(function)
+            call = self._calls.get(function) or self._prepare(function)
             packed, fuel_left, memory_bytes = call(*prefix)
             if fuel_left < 0:
                 raise Trap(TrapKind.OUT_OF_FUEL)
@@ -133,7 +135,7 @@ class ExchangingInstance(NativeInstance, CompositeInstance):
             trap.fuel_left, trap.stack_left = self.get_global(FUEL), self.get_global(STACK)
         return trap
 
-    def _find(self, function: str) -> Callable[..., list[int]]:
+    def _prepare(self, function: str) -> Callable[..., list[int]]:
         found: Callable[..., list[int]] = self._export(CALLS[function])
         self._calls[function] = found
         return found

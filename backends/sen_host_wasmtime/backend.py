@@ -70,10 +70,9 @@ class WasmtimeBackend(Backend):
             raise _invalid(engine.api.take_error(error))
 
     def compile(self, wasm: bytes, limits: Limits) -> WasmtimeModule:
-        settings = Settings(limits.stack_bytes, deadline=limits.wall_clock_seconds is not None)
-        engine = engine_for(settings)
         from sen_host_wasmtime.glue import attach
 
+        engine = engine_for(_settings(limits))
         extended = attach(wasm)
         pointer = c_void_p()
         error = engine.api.wasmtime_module_new(
@@ -82,27 +81,42 @@ class WasmtimeBackend(Backend):
         if error:
             raise _invalid(engine.api.take_error(error))
         assert pointer.value is not None
-        return WasmtimeModule(engine, pointer.value, limits, exchanges=extended is not wasm)
+        return WasmtimeModule(engine, pointer.value, limits)
+
+    def deserialize(self, compiled: bytes, limits: Limits) -> WasmtimeModule:
+        engine = engine_for(_settings(limits))
+        pointer = c_void_p()
+        error = engine.api.wasmtime_module_deserialize(
+            engine.pointer, compiled, len(compiled), byref(pointer)
+        )
+        if error:
+            detail = _cause(engine.api.take_error(error))
+            raise EngineFault("Wasmtime refused a compiled module", detail=detail)
+        assert pointer.value is not None
+        return WasmtimeModule(engine, pointer.value, limits)
 
 
 class WasmtimeModule(Module):
     """A ``wasmtime_module_t``."""
 
-    def __init__(self, engine: Engine, pointer: int, limits: Limits, *, exchanges: bool) -> None:
-        """``exchanges`` tells whether the functions of ``glue`` were added to it."""
+    def __init__(self, engine: Engine, pointer: int, limits: Limits) -> None:
         self._engine = engine
         self._pointer = pointer
         self._limits = limits
-        self._exchanges = exchanges
         self._finalizer = _free_with(self, engine.api.wasmtime_module_delete, pointer)
 
     def instantiate(self) -> WasmtimeInstance:
-        kind = WasmtimeInstance
-        if self._exchanges:
-            from sen_host_wasmtime.exchange import ExchangingInstance
+        from sen_host_wasmtime.exchange import ExchangingInstance
 
-            kind = ExchangingInstance
-        return kind(self._engine, self._pointer, self._limits)
+        return ExchangingInstance(self._engine, self._pointer, self._limits)
+
+    def serialize(self) -> bytes:
+        api, vector = self._engine.api, capi.ByteVector()
+        error = api.wasmtime_module_serialize(self._pointer, byref(vector))
+        if error:
+            detail = _cause(api.take_error(error))
+            raise EngineFault("Wasmtime could not serialize a module", detail=detail)
+        return api.take_bytes(vector)
 
     def close(self) -> None:
         self._finalizer()
@@ -188,14 +202,18 @@ class WasmtimeInstance(Instance):
         return found
 
     def _export(self, name: str, kind: int) -> capi.Extern:
+        extern = self._find(name, kind)
+        if extern is None:
+            raise EngineFault(f"Wasmtime does not find the export {name!r}")
+        return extern
+
+    def _find(self, name: str, kind: int) -> capi.Extern | None:
         extern = capi.Extern()
         encoded = name.encode()
         found = self._api.wasmtime_instance_export_get(
             self._context, byref(self._instance), encoded, len(encoded), byref(extern)
         )
-        if not found or extern.kind != kind:
-            raise EngineFault(f"Wasmtime does not find the export {name!r}")
-        return extern
+        return extern if found and extern.kind == kind else None
 
     def _prepare(self, name: str, type: FuncType) -> Callable[..., int | None]:
         """A callable over argument and result values that are laid out once."""
@@ -263,6 +281,10 @@ def fail(api: capi.CApi, trap: c_void_p, error: int | None) -> NoReturn:
     code, text = api.take_trap(pointer)
     kind = TrapKind.UNKNOWN if code is None else _TRAP_KINDS.get(code, TrapKind.UNKNOWN)
     raise Trap(kind, _cause(text))
+
+
+def _settings(limits: Limits) -> Settings:
+    return Settings(limits.stack_bytes, deadline=limits.wall_clock_seconds is not None)
 
 
 def _free_with(owner: object, free: Any, pointer: int) -> weakref.finalize[Any, Any]:

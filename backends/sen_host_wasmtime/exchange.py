@@ -93,12 +93,15 @@ _U32 = 0xFFFF_FFFF
 
 
 class ExchangingInstance(WasmtimeInstance, CompositeInstance):
-    """An instance of a module to which the functions were added."""
+    """An instance, which makes exchanges in one call if its module has the functions for it."""
 
     def __init__(self, engine: Engine, module: int, limits: Limits) -> None:
         super().__init__(engine, module, limits)
-        buffer = self._export(BUFFER, capi.EXTERN_MEMORY).of.memory
-        base = self._api.wasmtime_memory_data(self._context, byref(buffer))
+        self._bytes: memoryview | None = None
+        buffer = self._find(BUFFER, capi.EXTERN_MEMORY)
+        if buffer is None:
+            return
+        base = self._api.wasmtime_memory_data(self._context, byref(buffer.of.memory))
         # It never grows, so it never moves.
         self._buffer = (ctypes.c_char * (BUFFER_PAGES * _PAGE_BYTES)).from_address(base)
         self._bytes = memoryview(self._buffer).cast("B")
@@ -117,13 +120,14 @@ class ExchangingInstance(WasmtimeInstance, CompositeInstance):
         stack: int,
         seconds: float | None,
     ) -> Exchanged | None:
+        buffer = self._bytes
         length = 0 if payload is None else len(payload)
-        if length > CAPACITY:
+        if buffer is None or length > CAPACITY:
             return None
         if seconds is not None:
             self.set_deadline(seconds)
         _pack_request(
-            self._bytes,
+            buffer,
             0,
             _NUMBERS[function],
             length,
@@ -134,9 +138,9 @@ class ExchangingInstance(WasmtimeInstance, CompositeInstance):
             result_bytes if result_bytes < _U32 else _U32,
         )
         if payload is not None:
-            self._bytes[DATA_AT : DATA_AT + length] = payload
+            buffer[DATA_AT : DATA_AT + length] = payload
         fault = self._enter(self._exchange_function)
-        stage, pages, packed, left, pointer, inside = _unpack_reply(self._bytes, _REPLY_AT)
+        stage, pages, packed, left, pointer, inside = _unpack_reply(buffer, _REPLY_AT)
         if stage <= _CALL:
             raise self._stopped(fault, ALLOC if stage == _ALLOCATE else function)
         memory_bytes = pages * _PAGE_BYTES
@@ -148,7 +152,7 @@ class ExchangingInstance(WasmtimeInstance, CompositeInstance):
             if stage == _LARGE:
                 data = self.read(packed >> 32, size)
                 fault = self._enter(self._finish_function)
-                stage = _unpack_reply(self._bytes, _REPLY_AT)[0]
+                stage = _unpack_reply(buffer, _REPLY_AT)[0]
             else:
                 # An array of c_char gives bytes, and does so more quickly than the view.
                 data = self._buffer[DATA_AT : DATA_AT + size]  # type: ignore[assignment]
@@ -158,8 +162,9 @@ class ExchangingInstance(WasmtimeInstance, CompositeInstance):
         return _new(Exchanged, (allocated, packed, memory_bytes, data, left, free_trap))
 
     def close(self) -> None:
-        self._bytes.release()
-        del self._buffer
+        if self._bytes is not None:
+            self._bytes.release()
+            del self._buffer
         super().close()
 
     def _function_without_values(self, name: str) -> Callable[[], int | None]:

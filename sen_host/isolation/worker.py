@@ -124,6 +124,8 @@ class Server:
             frames.SET_DEADLINE: lambda key, seconds: self._instances[key].set_deadline(seconds),
             frames.FREE: self._free,
             frames.END: self._end,
+            frames.SERIALIZE: self._serialize,
+            frames.DESERIALIZE: self._deserialize,
         }
 
     def answer(self, request: tuple[Any, ...]) -> bytes:
@@ -162,6 +164,14 @@ class Server:
 
     def _compile(self, wasm: bytes, limits: dict[str, Any]) -> None:
         self._module = self._backend.compile(wasm, Limits(**limits))
+
+    def _serialize(self, most_bytes: int) -> bytes | None:
+        assert self._module is not None
+        compiled = self._module.serialize()
+        return None if compiled is None or len(compiled) > most_bytes else compiled
+
+    def _deserialize(self, compiled: bytes, limits: dict[str, Any]) -> None:
+        self._module = self._backend.deserialize(compiled, Limits(**limits))
 
     def _instantiate(self, unused: tuple[int, ...]) -> int:
         self._free(unused)

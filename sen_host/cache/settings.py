@@ -1,0 +1,65 @@
+"""What can be set about the cache, and where it is if nothing is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, fields
+
+from sen_host.errors import ConfigError
+from sen_host.limits import MIB
+
+_MAX_BYTES = MIB, 2**63 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheSettings:
+    """Whether compiled modules are kept, where, and how many.
+
+    Attributes:
+        enabled: whether they are kept at all.
+        directory: an absolute path; None for ``default_directory()``.
+        max_bytes: what all files together may have, 1 MiB to 2**63 - 1. Above it the
+            least recently used are removed.
+
+    Raises:
+        ConfigError: a value is of the wrong type or out of its range.
+    """
+
+    enabled: bool = True
+    directory: str | None = None
+    max_bytes: int = 512 * MIB
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            check_setting(field.name, getattr(self, field.name))
+
+
+def check_setting(name: str, value: object, *, source: str | None = None) -> None:
+    """Raise ConfigError unless ``value`` is a legal value of the setting ``name``."""
+    if name == "enabled":
+        if isinstance(value, bool):
+            return
+        wanted = "true or false"
+    elif name == "directory":
+        if value is None:
+            return
+        if isinstance(value, str) and os.path.isabs(value) and "\0" not in value:
+            return
+        wanted = "an absolute path"
+    else:
+        low, high = _MAX_BYTES
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return
+        wanted = f"a whole number from {low:,} to {high:,}"
+    raise ConfigError(
+        f"cache.{name} is {value!r}; it must be {wanted}", source=source, key=f"cache.{name}"
+    )
+
+
+def default_directory() -> str | None:
+    """``sen-host`` in the user's directory for caches; None if there is no home directory."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.expanduser("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
+    return os.path.join(base, "sen-host") if os.path.isabs(base) else None
