@@ -267,6 +267,13 @@ class Module(ABC):
         """
         return None
 
+    def separate(self) -> Module:
+        """The same module, so that instances of both run at the same time; both are closed.
+
+        Only needed where instances of one module have to wait for each other.
+        """
+        return self
+
     def close(self) -> None:  # noqa: B027 - most engines free with the object
         """Free what the module holds. Called once, after its instances are closed."""
 

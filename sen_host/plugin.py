@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
 from threading import get_ident
@@ -12,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from sen_host.abi import Guest, instantiation_fault
-from sen_host.backend import Binding, Capability, Module, Trap
+from sen_host.backend import Capability, Module, Trap
 from sen_host.errors import (
     ApiVersionMismatch,
     EffectLimitExceeded,
@@ -22,7 +20,8 @@ from sen_host.errors import (
     Serialization,
     WrongThread,
 )
-from sen_host.limits import Limits
+from sen_host.forks import reset_after_fork
+from sen_host.loaded import LoadedModule
 from sen_host.messages import (
     API_VERSION,
     Effect,
@@ -58,44 +57,31 @@ class Plugin:
         path: where it was loaded from; None if from bytes.
     """
 
-    def __init__(
-        self,
-        module: Module,
-        wasm: bytes,
-        *,
-        backend: str,
-        binding: Binding,
-        limits: Limits,
-        has_start: bool,
-        has_resume: bool,
-        path: str | None,
-    ) -> None:
-        self.backend = backend
-        self.binding = binding
-        self.limits = limits
-        self.path = path
-        self._wasm = wasm
-        self._parsed: ParsedModule | None = None
-        self._compiled = module
-        self._has_start = has_start
-        self._has_resume = has_resume
+    def __init__(self, loaded: LoadedModule, *, manifest: PluginManifest | None = None) -> None:
+        """``manifest`` is what another plugin of the same module has said."""
+        self.backend = loaded.backend
+        self.binding = loaded.binding
+        self.limits = loaded.terms.limits
+        self.path = loaded.path
+        self._loaded = loaded
         self._lock = threading.Lock()
-        self._thread = None if binding.has(Capability.ANY_THREAD) else _this_thread()
+        self._thread = None if self.binding.has(Capability.ANY_THREAD) else _this_thread()
         self._caller: int | None = None
-        _plugins.add(self)
+        reset_after_fork(self)
         self._closed = False
         self._guest: Guest | None = None
         self._fuel: tuple[int | None, int | None] = (None, None)
-        self.manifest = self._load_manifest()
+        self.manifest = manifest or self._load_manifest()
 
     @property
     def module(self) -> ParsedModule:
-        """The structure of its binary, read when it is asked for."""
-        if self._parsed is None:
-            from sen_host.wasm.reader import parse
+        """The structure of its binary."""
+        return self._loaded.parsed
 
-            self._parsed = parse(self._wasm)
-        return self._parsed
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
 
     @property
     def supports_effects(self) -> bool:
@@ -103,7 +89,7 @@ class Plugin:
 
         Plugins built with the Rust SDK always do, whether they use effects or not.
         """
-        return self._has_resume
+        return self._loaded.has_resume
 
     @property
     def fuel_used(self) -> int | None:
@@ -237,8 +223,34 @@ class Plugin:
         """
         self.manifest = self._load_manifest(fresh=True)
 
+    def clone(self) -> Plugin:
+        """A plugin of the same module with an instance of its own, which the first call makes.
+
+        Nothing is compiled again. With ``isolation="process"`` it gets a worker process
+        of its own. Both have to be closed, in any order.
+
+        Raises:
+            PluginClosed, WrongThread
+        """
+        if self._closed:
+            raise self._about_us(PluginClosed("the plugin is closed"))
+        if self._thread is not None:
+            self._check_thread()
+        return Plugin(self._loaded.separate(), manifest=self.manifest)
+
+    def sibling(self) -> Plugin:
+        """As :meth:`clone`, but in a worker process it shares that, and may have to wait."""
+        return Plugin(self._loaded.shared(), manifest=self.manifest)
+
+    def usable_here(self) -> bool:
+        """Whether it is open, and may be called in this thread."""
+        return not self._closed and (self._thread is None or self._thread is _this_thread())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return self._loaded.restore, (self._loaded.wasm, self._loaded.terms, self.path)
+
     def close(self) -> None:
-        """Free the instance and the module. May be called more than once.
+        """Free the instance, and the module if no clone uses it. May be called more than once.
 
         A call that another thread is in is waited for, unless the plugin has a
         worker process: that is ended, and the call raises WorkerDied.
@@ -247,7 +259,7 @@ class Plugin:
             self._refuse_reentry()
         if not self._lock.acquire(blocking=self.binding.isolation == "none"):
             self._closed = True
-            self._compiled.close()
+            self._loaded.leave()
             return
         try:
             if self._closed:
@@ -256,7 +268,7 @@ class Plugin:
                 self._check_thread()
             self._closed = True
             self._discard_guest()
-            self._compiled.close()
+            self._loaded.leave()
         finally:
             self._lock.release()
 
@@ -320,7 +332,7 @@ class Plugin:
         if self._caller == get_ident() and self._lock.locked():
             raise self._about_us(PluginBusy("this thread is in the middle of a call of the plugin"))
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
         """In a fork of the process: another thread may have been in a call."""
         if self._lock.locked():
             self._guest = None
@@ -334,11 +346,11 @@ class Plugin:
     def _live_guest(self) -> Guest:
         if self._guest is None:
             try:
-                instance = self._compiled.instantiate()
+                instance = self._loaded.module.instantiate()
             except Trap as trap:
                 raise instantiation_fault(trap, self.limits) from trap
-            self._guest = Guest(instance, self.limits, has_resume=self._has_resume)
-            if self._has_start:
+            self._guest = Guest(instance, self.limits, has_resume=self._loaded.has_resume)
+            if self._loaded.has_start:
                 self._start(self._guest)
         return self._guest
 
@@ -370,7 +382,6 @@ class Plugin:
 
 
 _threads = threading.local()
-_plugins: weakref.WeakSet[Plugin] = weakref.WeakSet()
 
 
 def _this_thread() -> object:
@@ -380,14 +391,6 @@ def _this_thread() -> object:
     except AttributeError:
         token = _threads.token = object()
     return token
-
-
-def _after_fork() -> None:
-    for plugin in list(_plugins):
-        plugin._after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork)
 
 
 def close_quietly(module: Module, error: SenHostError) -> None:

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 # A part may import those that stand before it. Packages count as one part.
 LAYERS = (
+    "forks",
     "errors",
     "limits",
     "backend",
@@ -26,7 +27,10 @@ LAYERS = (
     "isolation",
     "engines",
     "config",
+    "loaded",
     "plugin",
+    "pool",
+    "received",
     "plugin_file",
     "loader",
     "comparison",
