@@ -13,8 +13,9 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def run(name: str) -> str:
-    command = [sys.executable, EXAMPLES / name, "1000"]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    command = [sys.executable, str(EXAMPLES / name), "1000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    return done.stdout
 
 
 def test_a_plugin_is_mapped_in_processes() -> None:
