@@ -11,9 +11,16 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.guests import BackendGuest, Guest
-from benchmarks.measure import METERED, UNMETERED, Disagreement, Times, geometric_mean, measure
-from benchmarks.programs import PROGRAMS, Kernel, Timing
+from benchmarks.metering.guests import BackendGuest, Guest
+from benchmarks.metering.measure import (
+    METERED,
+    UNMETERED,
+    Disagreement,
+    Times,
+    geometric_mean,
+    measure,
+)
+from benchmarks.metering.programs import PROGRAMS, Kernel, Timing
 from sen_host.backend import FuncType
 from sen_host.engines import backends, open_backend
 
@@ -34,7 +41,7 @@ def test_it_runs_and_prints_ratios(
     engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "figures.json"
-    arguments = ["--rounds", "1", "--small", "--engine", engine, "--json", str(file)]
+    arguments = ["metering", "--rounds", "1", "--small", "--engine", engine, "--json", str(file)]
     for name in CHOSEN[engine]:
         arguments += ["--program", name]
     assert main(arguments) == 0
@@ -59,7 +66,7 @@ def test_it_runs_and_prints_ratios(
 def test_a_wrong_option_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for wrong in (["--rounds", "0"], ["--engine", "none"], ["--program", "none"]):
         with pytest.raises(SystemExit):
-            main(wrong)
+            main(["metering", *wrong])
         assert wrong[0] in capsys.readouterr().err
 
 
