@@ -1,9 +1,10 @@
 """Build the modules of the benchmark from their sources.
 
-    python -m benchmarks.build            build all that is kept here: the same sources,
-                                          the same bytes
-    python -m benchmarks.build --check    build aside, and compare with the files here
-    python -m benchmarks.build --large    build build/large.wasm, which is not kept here
+    python -m benchmarks.build                build all that is kept here: the same
+                                              sources, the same bytes
+    python -m benchmarks.build pipe.wasm      build some of it
+    python -m benchmarks.build --check        build aside, and compare with the files here
+    python -m benchmarks.build --large        build build/large.wasm, which is not kept here
 
 Exit codes as of plugins/build.py, whose compiler is used.
 """
@@ -14,7 +15,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from plugins.build import HERE as PLUGINS
@@ -104,31 +105,36 @@ def _from_plugins(source: Path) -> str:
     return os.path.relpath(source, PLUGINS)
 
 
-def _check() -> None:
+def _check(chosen: Iterable[Path]) -> None:
     require_reference_host()
     with tempfile.TemporaryDirectory(prefix="sen-benchmarks-") as directory:
-        for kept, build in KEPT.items():
+        for kept in chosen:
             built = Path(directory) / kept.name
-            build(built)
+            KEPT[kept](built)
             if built.read_bytes() != kept.read_bytes():
                 raise BuildError(f"{kept.name} is not what its sources give")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Build the modules of the benchmark.")
+    names = [kept.name for kept in KEPT]
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=", ".join(names))
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--check", action="store_true", help="compare with the files here")
     choice.add_argument("--large", action="store_true", help="build build/large.wasm")
     options = parser.parse_args()
+    if unknown := set(options.modules) - set(names):
+        parser.error(f"no such module: {', '.join(sorted(unknown))}")
+    chosen = [kept for kept in KEPT if kept.name in (options.modules or names)]
 
     def work() -> None:
         if options.check:
-            _check()
+            _check(chosen)
         elif options.large:
             print(f"{build_large()}: {LARGE.stat().st_size:,} bytes")
         else:
-            for kept, build in KEPT.items():
-                build(kept)
+            for kept in chosen:
+                KEPT[kept](kept)
                 print(f"{kept}: {kept.stat().st_size:,} bytes")
 
     return exit_code(work)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from benchmarks.__main__ import main
 from benchmarks.build import ECHO
 from benchmarks.speed.charts import CHARTS
+from benchmarks.speed.command import render
 from benchmarks.speed.growth import padded
 from benchmarks.speed.peers import port
 from benchmarks.speed.rows import ROWS
@@ -113,6 +114,23 @@ def test_the_charts_show_the_figures(quick: Run) -> None:
     assert {"10 KB", "100 KB"} < set(drawn["load.svg"])
 
 
+def test_the_page_has_each_figure(quick: Run) -> None:
+    page = (quick.folder / "speed.md").read_text()
+    for row in quick.rows.values():
+        for figure in row["figures"]:
+            assert f"| {row['work']} | {figure['text']} |" in page
+    assert "Not measured, `registry`: sen-host has no registry yet." in page
+
+
+def test_the_committed_page_and_charts_are_those_of_the_committed_figures() -> None:
+    report = json.loads((RESULTS / "speed.json").read_text())
+    assert list(report["rows"]) == [row.name for row in ROWS]
+    rendered = render(report)
+    assert {path.name for path in RESULTS.iterdir()} == {"speed.json", *rendered}
+    for name, text in rendered.items():
+        assert (RESULTS / name).read_text() == text
+
+
 def test_a_trial_that_fails_is_named_and_ends_with_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,12 +144,15 @@ def test_a_trial_that_fails_is_named_and_ends_with_1(
     assert not (tmp_path / "calls.svg").exists()
 
 
-@pytest.mark.parametrize("wrong", [["none"], ["speed", "--only", "none"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [["none"], ["speed", "--only", "none"], ["speed", "--output", "pyproject.toml/none"]],
+)
 def test_a_wrong_option_is_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         sys.exit(main(wrong))
     assert end.value.code == 2
-    assert "'none'" in capsys.readouterr().err
+    assert wrong[-1] in capsys.readouterr().err
 
 
 def test_whoever_gives_another_result_ends_it() -> None:

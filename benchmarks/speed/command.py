@@ -5,19 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.progress import Progress, progress_on_stderr
 from benchmarks.speed.charts import CHARTS
 from benchmarks.speed.outcome import OURS, Outcome
-from benchmarks.speed.report import Measured, as_json, head, table, times
+from benchmarks.speed.page import page
+from benchmarks.speed.report import Measured, as_json, head, table_head, table_lines, times
 from benchmarks.speed.rows import ROWS, Row
 from benchmarks.speed.settings import FULL, QUICK, Settings
 from benchmarks.speed.trial import PYTHON310_VARIABLE, TrialFailed, find_python310, run
 
 OUTPUT = Path(__file__).resolve().parents[2] / "build" / "benchmarks"
 FILE = "speed.json"
+PAGE = "speed.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=Path,
         default=OUTPUT,
         metavar="FOLDER",
-        help=f"where {FILE} and the charts go (default: build/benchmarks)",
+        help=f"where {FILE}, {PAGE} and the charts go (default: build/benchmarks)",
     )
     parser.add_argument(
         "--python310",
@@ -51,13 +54,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f" (default: {PYTHON310_VARIABLE}, or one in .venv)",
     )
     options = parser.parse_args(arguments)
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"nothing can be written to {options.output}: {error}")
     settings = QUICK if options.quick else FULL
     chosen = [row for row in ROWS if row.name in (options.only or [row.name])]
     for line in head(settings):
         print(line, flush=True)
+    print(f"\n{table_head()}", flush=True)
+    measured = []
     with progress_on_stderr() as progress:
-        measured = [_measure(row, settings, options.python310, progress) for row in chosen]
-    print("\nThe table", *table(measured), "\nIn figures", *times(measured), sep="\n")
+        for row in chosen:
+            measured.append(_measure(row, settings, options.python310, progress))
+            progress("")
+            print(*table_lines(measured[-1]), sep="\n", flush=True)
+    print("\nIn figures, medians", *times(measured), sep="\n")
     for result in measured:
         if result.failure:
             print(f"\n{result.row.name} failed: {result.failure}", file=sys.stderr)
@@ -79,16 +91,19 @@ def _measure(row: Row, settings: Settings, python310: str | None, progress: Prog
         return Measured(row, Outcome(), str(failure))
 
 
+def render(report: Mapping[str, Any]) -> dict[str, str]:
+    """What is made of the figures, by the file's name: the same figures, the same text."""
+    drawings = {name: draw(report) for name, draw in CHARTS.items()}
+    return {PAGE: page(report)} | {name: text for name, text in drawings.items() if text}
+
+
 def _write(folder: Path, measured: Sequence[Measured], settings: Settings) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     report = as_json(measured, settings)
     written = [folder / FILE]
     written[0].write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    for name, draw in CHARTS.items():
-        drawing = draw(report)
-        if drawing is not None:
-            written.append(folder / name)
-            written[-1].write_text(drawing, encoding="utf-8")
+    for name, text in render(report).items():
+        written.append(folder / name)
+        written[-1].write_text(text, encoding="utf-8")
     print(f"\nwritten: {', '.join(map(str, written))}")
 
 

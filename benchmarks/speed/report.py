@@ -67,25 +67,28 @@ def versions() -> dict[str, str]:
     return {name: installed.get(name, "not installed") for name in PACKAGES}
 
 
-def table(rows: Sequence[Measured]) -> Iterator[str]:
-    """A line for each figure: what it came to, and whether that is enough."""
-    yield f"{'':15}{'':42}{'median':>14}{'quartiles':>20}  {'to reach':18}"
-    for measured in rows:
-        yield measured.row.work
-        for judged in measured.figures():
-            figure, found = judged.figure, judged.found
-            side, bound = figure.goal
-            goal = f"{side} {_with_unit(bound, figure.unit)}"
-            middle, between = "", ""
-            if found is not None:
-                middle = _with_unit(found.median, figure.unit)
-                between = f"{number(found.low)} .. {number(found.high)}"
-            yield (
-                f"  {measured.row.name:15}{figure.text:40}{middle:>14}{between:>20}"
-                f"  {goal:18} {judged.verdict}"
-            )
-            if judged.reason:
-                yield f"{'':17}not measured: {judged.reason.splitlines()[0]}"
+def table_head() -> str:
+    """What stands above the lines of all rows."""
+    return f"{'':57}{'median':>14}{'quartiles':>20}  to reach"
+
+
+def table_lines(measured: Measured) -> Iterator[str]:
+    """The row's work, and a line for each figure: what it came to, and if that is enough."""
+    yield measured.row.work
+    for judged in measured.figures():
+        figure, found = judged.figure, judged.found
+        side, bound = figure.goal
+        goal = f"{side} {with_unit(bound, figure.unit)}"
+        middle, between = "", ""
+        if found is not None:
+            middle = with_unit(found.median, figure.unit)
+            between = f"{number(found.low)} .. {number(found.high)}"
+        yield (
+            f"  {measured.row.name:15}{figure.text:40}{middle:>14}{between:>20}"
+            f"  {goal:18} {judged.verdict}"
+        )
+        if judged.reason:
+            yield f"{'':17}not measured: {judged.reason.splitlines()[0]}"
 
 
 def times(rows: Sequence[Measured]) -> Iterator[str]:
@@ -149,5 +152,6 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _with_unit(value: float, unit: str) -> str:
+def with_unit(value: float, unit: str) -> str:
+    """With its unit, if it has one."""
     return f"{number(value)} {unit}".rstrip()
