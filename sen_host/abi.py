@@ -311,11 +311,11 @@ class Guest:
 
     def manifest(self) -> bytes:
         """The bytes that ``plugin_manifest`` returns."""
-        return self._exchange(MANIFEST, (), None)
+        return self.exchange(MANIFEST, (), None)
 
     def execute(self, arguments: bytes) -> bytes:
         """Hand encoded arguments to ``plugin_execute``; the bytes that it returns."""
-        return self._exchange(EXECUTE, (), arguments)
+        return self.exchange(EXECUTE, (), arguments)
 
     def resume(self, effect_id: int, result: bytes) -> bytes:
         """Hand an encoded effect result to ``plugin_resume``; the bytes that it returns.
@@ -326,11 +326,7 @@ class Guest:
         Raises:
             EffectsNotSupported: the plugin does not export ``plugin_resume``.
         """
-        if not self._has_resume:
-            raise EffectsNotSupported(f"the plugin does not export {RESUME!r}")
-        if not 0 <= effect_id <= _U32:
-            raise Serialization(f"effect id {effect_id} is not in 0 .. 2**32 - 1")
-        return self._exchange(RESUME, (effect_id,), result)
+        return self.exchange(RESUME, (effect_id,), result)
 
     def close(self) -> None:
         """Free the instance."""
@@ -362,7 +358,19 @@ class Guest:
         self.memory_bytes = self._instance.memory_size()
         return result
 
-    def _exchange(self, function: str, prefix: tuple[int, ...], payload: bytes | None) -> bytes:
+    def exchange(self, function: str, prefix: tuple[int, ...], payload: bytes | None) -> bytes:
+        """Hand a payload to a function of the ABI; the bytes that it returns.
+
+        Args:
+            function: MANIFEST, EXECUTE or RESUME.
+            prefix: the effect's id for RESUME, else nothing.
+            payload: at least one byte; None for MANIFEST.
+
+        Raises:
+            As ``manifest``, ``execute`` and ``resume``.
+        """
+        if prefix:
+            self._check_resume(*prefix)
         limits = self._limits
         result_bytes = limits.result_bytes
         self.fuel_left = self.fuel_used = None
@@ -421,6 +429,12 @@ class Guest:
             raise ResultTooLarge(function, length=length, limit_bytes=result_bytes)
         assert data is not None
         return data
+
+    def _check_resume(self, effect_id: int) -> None:
+        if not self._has_resume:
+            raise EffectsNotSupported(f"the plugin does not export {RESUME!r}")
+        if not 0 <= effect_id <= _U32:
+            raise Serialization(f"effect id {effect_id} is not in 0 .. 2**32 - 1")
 
     def _note_fuel(self, left: int | None, budget: int | None) -> None:
         if left is None:

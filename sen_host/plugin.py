@@ -9,7 +9,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sen_host.abi import Guest, instantiation_fault
+from sen_host.abi import EXECUTE, MANIFEST, RESUME, Guest, instantiation_fault
 from sen_host.backend import Capability, Module, Trap
 from sen_host.errors import (
     ApiVersionMismatch,
@@ -70,7 +70,7 @@ class Plugin:
         reset_after_fork(self)
         self._closed = False
         self._guest: Guest | None = None
-        self._fuel: tuple[int | None, int | None] = (None, None)
+        self._last: Guest | None = None
         self.manifest = manifest or self._load_manifest()
 
     @property
@@ -98,12 +98,12 @@ class Plugin:
         It is that of the manifest's, execute's or resume's function alone, or of
         the one that failed. None if the engine lost it with a guest that trapped.
         """
-        return self._fuel[0]
+        return None if self._last is None else self._last.fuel_used
 
     @property
     def fuel_left(self) -> int | None:
         """What the latest call left of its budget; None also if there is no budget."""
-        return self._fuel[1]
+        return None if self._last is None else self._last.fuel_left
 
     @property
     def memory_bytes(self) -> int | None:
@@ -127,7 +127,7 @@ class Plugin:
             PluginClosed, WrongThread, WorkerDied, EngineFault
         """
         payload = encode_args(args)
-        return self._decode_result(self._call(Guest.execute, payload))
+        return self._decode_result(self._call(EXECUTE, (), payload))
 
     def resume(self, effect_id: int, result: EffectResult) -> ExecuteResult:
         """Hand the plugin the result of an effect that it asked for.
@@ -150,7 +150,7 @@ class Plugin:
                 + (" (for an async handler, use run_async)" if isawaitable(result) else ""),
             )
         payload = encode(result)
-        return self._decode_result(self._call(Guest.resume, effect_id, payload))
+        return self._decode_result(self._call(RESUME, (effect_id,), payload))
 
     def run(
         self,
@@ -294,38 +294,41 @@ class Plugin:
             raise self._about_us(error)  # noqa: B904 - the same error
 
     def _load_manifest(self, *, fresh: bool = False) -> PluginManifest:
-        data = self._call(Guest.manifest, fresh=fresh)
+        data = self._call(MANIFEST, (), None, fresh=fresh)
         manifest = decode(PluginManifest, data, max_bytes=self.limits.result_bytes)
         if manifest.api_version != API_VERSION:
             raise ApiVersionMismatch(expected=API_VERSION, actual=manifest.api_version)
         return manifest
 
     def _call(
-        self, exchange: Callable[..., bytes], *arguments: int | bytes, fresh: bool = False
+        self, function: str, prefix: tuple[int, ...], payload: bytes | None, *, fresh: bool = False
     ) -> bytes:
-        caller = get_ident()
-        if self._caller == caller:
+        if self._caller is not None:
             self._refuse_reentry()
         with self._lock:
+            self._caller = get_ident()
+            guest = self._guest
             try:
-                if self._closed:
-                    raise PluginClosed("the plugin is closed")
-                if self._thread is not None:
-                    self._check_thread()
-                self._caller = caller
-                if fresh:
-                    self._discard_guest()
-                guest = self._guest or self._live_guest()
-                try:
-                    return exchange(guest, *arguments)
-                finally:
-                    self._fuel = guest.fuel_used, guest.fuel_left
-                    if not guest.alive or self._closed:
-                        self._discard_guest()
+                if guest is None or fresh or self._closed or self._thread is not None:
+                    guest = self._prepare(fresh=fresh)
+                return guest.exchange(function, prefix, payload)
             except SenHostError as error:
                 raise self._about_us(error)  # noqa: B904 - the same error
             finally:
                 self._caller = None
+                if guest is not None:
+                    self._last = guest
+                    if not guest.alive or self._closed:
+                        self._discard_guest()
+
+    def _prepare(self, *, fresh: bool) -> Guest:
+        if self._closed:
+            raise PluginClosed("the plugin is closed")
+        if self._thread is not None:
+            self._check_thread()
+        if fresh:
+            self._discard_guest()
+        return self._live_guest()
 
     def _refuse_reentry(self) -> None:
         # A signal handler or a finalizer that runs within a call would wait for itself.
@@ -358,7 +361,7 @@ class Plugin:
         try:
             guest.start()
         except BaseException:
-            self._fuel = guest.fuel_used, guest.fuel_left
+            self._last = guest
             self._discard_guest()
             raise
 

@@ -83,7 +83,7 @@ _ALLOCATE, _CALL, _DONE, _UNFIT, _LARGE = (
     int(stage) for stage in (Stage.ALLOCATE, Stage.CALL, Stage.DONE, Stage.UNFIT, Stage.LARGE)
 )
 
-_pack_request = Struct("<IIIIqqI").pack_into
+_pack_request = Struct("<IIIIqqIII").pack_into
 _unpack_reply = Struct("<IIQqII").unpack_from
 _REPLY_AT = 40
 _NUMBERS = {name: number for number, name in enumerate(CALLED)}
@@ -136,30 +136,37 @@ class ExchangingInstance(WasmtimeInstance, CompositeInstance):
             fuel,
             stack,
             result_bytes if result_bytes < _U32 else _U32,
+            0,
+            _ALLOCATE,  # for a trap that comes before the function has set it
         )
         if payload is not None:
             buffer[DATA_AT : DATA_AT + length] = payload
-        fault = self._enter(self._exchange_function)
+        check_thread_stack(self._stack_bytes)
+        error = self._exchange_function()
+        fault = self._fault(error) if error or self._trap else None
         stage, pages, packed, left, pointer, inside = _unpack_reply(buffer, _REPLY_AT)
-        if stage <= _CALL:
-            raise self._stopped(fault, ALLOC if stage == _ALLOCATE else function)
-        memory_bytes = pages * _PAGE_BYTES
-        if stage == _UNFIT:
-            return Exchanged(pointer, None, memory_bytes, None, left)
         data = None
-        size = packed & _U32
-        if inside and size <= result_bytes:
+        if stage != _DONE:
+            if stage <= _CALL:
+                allocating = stage == _ALLOCATE and payload is not None
+                raise self._stopped(fault, ALLOC if allocating else function)
+            if stage == _UNFIT:
+                return Exchanged(pointer, None, pages * _PAGE_BYTES, None, left)
             if stage == _LARGE:
-                data = self.read(packed >> 32, size)
-                fault = self._enter(self._finish_function)
+                data = self.read(packed >> 32, packed & _U32)
+                error = self._finish_function()
+                fault = self._fault(error) if error or self._trap else None
                 stage = _unpack_reply(buffer, _REPLY_AT)[0]
-            else:
-                # An array of c_char gives bytes, and does so more quickly than the view.
-                data = self._buffer[DATA_AT : DATA_AT + size]  # type: ignore[assignment]
+        size = packed & _U32
+        if data is None and inside and size <= result_bytes:
+            # An array of c_char gives bytes, and does so more quickly than the view.
+            data = self._buffer[DATA_AT : DATA_AT + size]  # type: ignore[assignment]
         free_trap = None if stage == _DONE else self._stopped(fault, DEALLOC)
-        allocated = 0 if payload is None else pointer
         # Half as dear as to call the class.
-        return _new(Exchanged, (allocated, packed, memory_bytes, data, left, free_trap))
+        return _new(
+            Exchanged,
+            (pointer if length else 0, packed, pages * _PAGE_BYTES, data, left, free_trap),
+        )
 
     def close(self) -> None:
         if self._bytes is not None:
@@ -179,16 +186,12 @@ class ExchangingInstance(WasmtimeInstance, CompositeInstance):
             byref(self._trap),
         )
 
-    def _enter(self, function: Callable[[], int | None]) -> Trap | None:
-        """Call one of the added functions; the trap, if one came out."""
-        check_thread_stack(self._stack_bytes)
-        error = function()
-        if error or self._trap:
-            try:
-                fail(self._api, self._trap, error)
-            except Trap as trap:
-                return trap
-        return None
+    def _fault(self, error: int | None) -> Trap:
+        """The trap that one of the added functions left behind; any other failure is raised."""
+        try:
+            fail(self._api, self._trap, error)
+        except Trap as trap:
+            return trap
 
     def _stopped(self, trap: Trap | None, function: str) -> Trap:
         """What ended an exchange in ``function``: a trap, or that its fuel is overdrawn."""
