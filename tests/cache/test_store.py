@@ -250,11 +250,15 @@ def test_a_link_in_place_of_an_entry_is_not_followed(cache: CompileCache, folder
     assert elsewhere.exists(), "and what it led to is not"
 
 
-def test_a_pipe_in_place_of_an_entry_blocks_nobody(cache: CompileCache, folder: Path) -> None:
+def test_a_pipe_in_place_of_an_entry_blocks_nobody(
+    cache: CompileCache, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file = intact_file(cache, folder)
     file.unlink()
     os.mkfifo(file, 0o600)
-    assert cache.get(key(1)) is None
+    with caplog.at_level(logging.DEBUG, "sen_host"):
+        assert cache.get(key(1)) is None
+    assert "it is not a regular file" in caplog.text
     assert not file.exists()
 
 
