@@ -267,6 +267,13 @@ class Module(ABC):
         """
         return None
 
+    def separate(self) -> Module:
+        """The same module, so that instances of both run at the same time; both are closed.
+
+        Only needed where instances of one module have to wait for each other.
+        """
+        return self
+
     def close(self) -> None:  # noqa: B027 - most engines free with the object
         """Free what the module holds. Called once, after its instances are closed."""
 
@@ -354,7 +361,7 @@ class CompositeInstance(Instance):
         fuel: int,
         stack: int,
         seconds: float | None,
-    ) -> Exchanged:
+    ) -> Exchanged | None:
         """Do what ``sen_host.abi.exchange`` does, with the same calls in the same order.
 
         Args:
@@ -366,6 +373,10 @@ class CompositeInstance(Instance):
                 returns with FUEL below zero counts as a trap at its end.
             stack: what STACK is set to before each guest call.
             seconds: time for the whole exchange, or None for no limit.
+
+        Returns:
+            The facts; None if it cannot make this one so, and has done nothing: then
+            the host makes it call by call.
 
         Raises:
             Trap: ``function`` or ``plugin_alloc`` trapped (with the name of the

@@ -18,6 +18,7 @@ from sen_host.errors import (
     UnknownBackend,
 )
 from sen_host.limits import Limits
+from sen_host.loaded import LoadedModule, Terms
 from sen_host.plugin import Plugin, close_quietly
 from sen_host.plugin_file import read_plugin_file
 
@@ -99,6 +100,13 @@ class PluginLoader:
             raise self._not_enforceable(
                 "stack_bytes", f"it has a stack of {most:,} bytes: set no more, or use another one"
             )
+        self._terms = Terms(
+            backend if isinstance(backend, type) else self.backend,
+            self.binding.name,
+            self.binding.isolation,
+            self.limits,
+            config.accept,
+        )
         self._kept: KeptModules | None = None
         _log.debug("plugins run on %s (%s)", self.backend, self.binding.engine)
 
@@ -192,17 +200,19 @@ class PluginLoader:
     def _plugin(
         self, module: Module, data: bytes, path: str | None, has_start: bool, has_resume: bool
     ) -> Plugin:
+        loaded = LoadedModule(
+            module,
+            data,
+            self._terms,
+            backend=self.backend,
+            binding=self.binding,
+            has_start=has_start,
+            has_resume=has_resume,
+            path=path,
+            restore=_restore,
+        )
         try:
-            return Plugin(
-                module,
-                data,
-                backend=self._backend.name,
-                binding=self._backend.binding,
-                limits=self.limits,
-                has_start=has_start,
-                has_resume=has_resume,
-                path=path,
-            )
+            return Plugin(loaded)
         except SenHostError as error:
             close_quietly(module, error)
             raise
@@ -215,3 +225,22 @@ class PluginLoader:
             config = self.config
             self._kept = open_cache(self._backend, self.limits, config.accept, config.cache)
         return self._kept
+
+
+def _restore(wasm: bytes, terms: Terms, path: str | None) -> Plugin:
+    """A plugin that another process has sent."""
+    from sen_host.received import received
+
+    def load() -> Plugin:
+        loader = PluginLoader(
+            terms.backend,
+            binding=terms.binding,
+            isolation=terms.isolation,
+            limits=terms.limits,
+            accept=terms.accept,
+        )
+        return loader.load(wasm)
+
+    plugin = received.plugin(wasm, terms, load)
+    plugin.path = path
+    return plugin

@@ -22,8 +22,9 @@ from sen_host.backend import (
     Trap,
 )
 from sen_host.errors import BackendUnavailable, TrapKind, WallClockExceeded, WorkerDied
+from sen_host.forks import reset_after_fork
 from sen_host.isolation import frames, replies
-from sen_host.isolation.connection import Connection, Overrun, reset_after_fork
+from sen_host.isolation.connection import Connection, Overrun
 from sen_host.limits import MIB, Limits
 
 T = TypeVar("T")
@@ -205,6 +206,10 @@ class ProcessModule(Module):
         return worker.request(
             (frames.SERIALIZE, SERIALIZED_BYTES), replies.serialized, data_bytes=SERIALIZED_BYTES
         )
+
+    def separate(self) -> ProcessModule:
+        """The module in another worker, which its first instance starts."""
+        return ProcessModule(self._backend, self._source, self._limits)
 
     def close(self) -> None:
         """End the worker, and one that is just being started. Safe in any thread."""

@@ -11,7 +11,6 @@ import _thread
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -20,7 +19,6 @@ from sen_host.backend import (
     Binding,
     Capability,
     CompositeInstance,
-    Exchanged,
     FuncType,
     Instance,
     Lack,
@@ -205,22 +203,20 @@ class Server:
         seconds: float | None,
     ) -> tuple[object, ...]:
         instance = self._instances[key]
-        exchange: Callable[..., Exchanged]
+        message = function, prefix, payload
+        terms: dict[str, Any] = {
+            "result_bytes": result_bytes,
+            "fuel": fuel,
+            "stack": stack,
+            "seconds": seconds,
+        }
+        facts = None
         if isinstance(instance, CompositeInstance):
-            exchange = instance.exchange
-        else:
+            facts = instance.exchange(*message, **terms)
+        if facts is None:
             from sen_host import abi
 
-            exchange = partial(abi.exchange, instance)
-        facts = exchange(
-            function,
-            prefix,
-            payload,
-            result_bytes=result_bytes,
-            fuel=fuel,
-            stack=stack,
-            seconds=seconds,
-        )
+            facts = abi.exchange(instance, *message, **terms)
         if facts.free_trap is None:
             return tuple(facts)
         return (*facts[:-1], frames.encode_trap(facts.free_trap))

@@ -118,7 +118,7 @@ def test_start_and_resume_functions_are_remembered(folder: Path, call: str) -> N
         with loader(folder).load(wasm) as plugin:
             assert plugin.supports_effects == (call == "resume")
             plugin.execute([])
-            seen.append((plugin.fuel_used, plugin._has_start))
+            seen.append((plugin.fuel_used, plugin._loaded.has_start))
     assert seen[0] == seen[1]
     assert seen[0][1] == (call == "start")
 
