@@ -293,6 +293,7 @@ def test_limits_that_are_refused(project: Path, key: str, text: str, said: str) 
         ("cache.enabled", "maybe", "must be true or false"),
         ("cache.directory", "cache", "must be an absolute path"),
         ("cache.directory", "/a\0b", "must be an absolute path"),
+        ("cache.directory", "/a\ud800b", "must be an absolute path"),
         ("cache.max_bytes", "lots", "must be a number of bytes or a size"),
         ("cache.max_bytes", "1 KiB", "must be a whole number from 1,048,576"),
         ("cache.max_bytes", "9" * 100, "must be a number of bytes or a size"),

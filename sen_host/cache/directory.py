@@ -1,4 +1,4 @@
-"""The cache's directory: whose it is, and the files in it.
+"""The cache's directory: whose it is, and how a file in it is opened, written and removed.
 
 Everything is done through an open directory, so that what was checked is what is
 used, whatever its path comes to name. A parent directory that others may write to does
@@ -8,17 +8,10 @@ no harm: they could put another directory in its place, but not one that is ours
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
 
-STALE_SECONDS = 3600.0
-"""A temporary file of that age is left over, whoever wrote it."""
-
-_ENTRY = re.compile(r"[0-9a-f]{64}\.mod")
-_TEMPORARY = re.compile(r"tmp-([0-9]{1,9})-[0-9a-f]{16}")
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -32,27 +25,6 @@ class Unsafe(Exception):
 
 class Foreign(Exception):
     """A file in the cache is none of the cache's own."""
-
-
-class File(NamedTuple):
-    """A file of the cache.
-
-    Attributes:
-        name: its name in the directory.
-        size: in bytes.
-        used: when it was written or used, in seconds since the epoch.
-        writer: the process that writes it if it is a temporary file, else None.
-    """
-
-    name: str
-    size: int
-    used: float
-    writer: int | None
-
-    @property
-    def key(self) -> str:
-        """The key of the entry."""
-        return self.name.partition(".")[0]
 
 
 def name_of(key: str) -> str:
@@ -147,35 +119,3 @@ def remove_file(directory: int, name: str) -> bool:
     except OSError:  # somebody else was quicker, or the disk is read-only
         return False
     return True
-
-
-def files(directory: int) -> list[File]:
-    """The cache's own files. What else is there is not looked at."""
-    found = []
-    with os.scandir(directory) as items:
-        for item in items:
-            temporary = _TEMPORARY.fullmatch(item.name)
-            if temporary is None and not _ENTRY.fullmatch(item.name):
-                continue
-            try:
-                status = item.stat(follow_symlinks=False)
-            except OSError:  # removed meanwhile
-                continue
-            writer = None if temporary is None else int(temporary[1])
-            found.append(File(item.name, status.st_size, status.st_mtime, writer))
-    return found
-
-
-def is_stale(file: File, now: float) -> bool:
-    """Whether a temporary file is left over from a process that has ended."""
-    if file.writer is None:
-        return False
-    if not now - STALE_SECONDS < file.used < now + STALE_SECONDS:
-        return True
-    try:
-        os.kill(file.writer, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:  # it is another user's, so the number was given out again
-        return True
-    return False

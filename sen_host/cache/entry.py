@@ -22,6 +22,8 @@ from zlib import crc32
 
 import msgpack
 
+from sen_host.cache.directory import Foreign
+
 Kind = Literal["compiled", "rewritten"]
 """What the data are: what the engine serialized, or the module as the host rewrote it."""
 
@@ -37,6 +39,10 @@ _MOST_DESCRIPTION_BYTES = 64 * 1024
 
 class Damaged(Exception):
     """A file is not the entry that it should be. The text tells why."""
+
+
+UNUSABLE = (Damaged, Foreign, OSError, MemoryError)
+"""What reading a file of the cache can come to, if it is not an entry to be used."""
 
 
 class Description(NamedTuple):

@@ -44,7 +44,7 @@ def check_setting(name: str, value: object, *, source: str | None = None) -> Non
     elif name == "directory":
         if value is None:
             return
-        if isinstance(value, str) and os.path.isabs(value) and "\0" not in value:
+        if isinstance(value, str) and os.path.isabs(value) and _can_be_a_path(value):
             return
         wanted = "an absolute path"
     else:
@@ -55,6 +55,13 @@ def check_setting(name: str, value: object, *, source: str | None = None) -> Non
     raise ConfigError(
         f"cache.{name} is {value!r}; it must be {wanted}", source=source, key=f"cache.{name}"
     )
+
+
+def _can_be_a_path(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def default_directory() -> str | None:

@@ -7,48 +7,24 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sen_host.cache import directory as disk
 from sen_host.cache import entry
-from sen_host.cache.directory import File, Foreign
-from sen_host.cache.entry import Damaged, Description
+from sen_host.cache.entry import Description
 from sen_host.cache.settings import CacheSettings, default_directory
 from sen_host.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    from sen_host.cache.upkeep import Entry, Removed
+
+T = TypeVar("T")
 
 TOUCH_SECONDS = 300.0
 """A use is noted if the last one that was noted is so long ago: a read need not be a write."""
 
-CLOCK_SECONDS = 3600.0
-"""A file may be as much younger than the clock says now: clocks of file servers differ."""
-
-T = TypeVar("T")
-
 _log = logging.getLogger("sen_host")
 _warned: set[str] = set()
-
-
-class Entry(NamedTuple):
-    """An entry that is there, as ``CompileCache.entries`` lists it.
-
-    ``description`` is None if it is damaged.
-    """
-
-    file: File
-    description: Description | None
-
-
-class Removed(NamedTuple):
-    """How many files were removed, and their bytes."""
-
-    files: int
-    bytes: int
-
-
-_NOTHING = Removed(0, 0)
-
-# Of a file, whatever is wrong with it.
-_UNUSABLE = (Damaged, Foreign, OSError, MemoryError)
 
 
 class CompileCache:
@@ -77,9 +53,11 @@ class CompileCache:
             _log.debug("not kept in the compile cache: its %s bytes are too many", f"{size:,}")
             return
 
+        from sen_host.cache.upkeep import evict
+
         def put(directory: int) -> None:
             disk.write_file(directory, disk.name_of(description.key), front, data)
-            self._evict(directory)
+            evict(directory, self.max_bytes)
 
         self._in_directory(put, None, create=True)
 
@@ -89,29 +67,21 @@ class CompileCache:
 
     def entries(self) -> list[Entry]:
         """All entries, the one used last first."""
-
-        def entries(directory: int) -> list[Entry]:
-            found = _entries(directory)
-            found.sort(key=lambda file: (-file.used, file.name))
-            return [Entry(file, _describe(directory, file)) for file in found]
+        from sen_host.cache.upkeep import entries
 
         return self._in_directory(entries, [])
 
     def clear(self) -> Removed:
         """Remove all that the cache has written, and nothing else."""
-        return self._in_directory(
-            lambda directory: _remove(directory, disk.files(directory)), _NOTHING
-        )
+        from sen_host.cache.upkeep import NOTHING, clear
+
+        return self._in_directory(clear, NOTHING)
 
     def prune(self) -> Removed:
         """Remove what is damaged or left over, and the least recently used above the bound."""
+        from sen_host.cache.upkeep import NOTHING, prune
 
-        def prune(directory: int) -> Removed:
-            damaged = [file for file in _entries(directory) if not _is_intact(directory, file)]
-            removed, evicted = _remove(directory, damaged), self._evict(directory)
-            return Removed(removed.files + evicted.files, removed.bytes + evicted.bytes)
-
-        return self._in_directory(prune, _NOTHING)
+        return self._in_directory(lambda directory: prune(directory, self.max_bytes), NOTHING)
 
     def check(self) -> str:
         """Its directory, if it can be used, or can be created.
@@ -144,26 +114,9 @@ class CompileCache:
                 return found
         except FileNotFoundError:
             return None
-        except _UNUSABLE as error:
+        except entry.UNUSABLE as error:
             self._drop(directory, name, error)
             return None
-
-    def _evict(self, directory: int) -> Removed:
-        now = time.time()
-        found = disk.files(directory)
-        leaving = [file for file in found if disk.is_stale(file, now)]
-        entries = [file for file in found if file.writer is None]
-        entries.sort(key=lambda file: (_last_use(file, now), file.name))
-        excess = sum(file.size for file in entries) - self.max_bytes
-        for file in entries:
-            if excess <= 0:
-                break
-            leaving.append(file)
-            excess -= file.size
-        removed = _remove(directory, leaving)
-        if removed.files:
-            _log.debug("removed %d files from the compile cache", removed.files)
-        return removed
 
     def _drop(self, directory: int, name: str, reason: object) -> None:
         _log.debug("dropped %s from the compile cache: %s", name, reason)
@@ -194,38 +147,7 @@ class CompileCache:
         return otherwise
 
 
-def _entries(directory: int) -> list[File]:
-    return [file for file in disk.files(directory) if file.writer is None]
-
-
-def _describe(directory: int, file: File) -> Description | None:
-    try:
-        with disk.opened_file(directory, file.name) as opened:
-            return entry.describe(opened)
-    except _UNUSABLE:
-        return None
-
-
-def _is_intact(directory: int, file: File) -> bool:
-    try:
-        with disk.opened_file(directory, file.name) as opened:
-            entry.read(opened, file.key)
-    except _UNUSABLE:
-        return False
-    return True
-
-
-def _remove(directory: int, files: list[File]) -> Removed:
-    gone = [file for file in files if disk.remove_file(directory, file.name)]
-    return Removed(len(gone), sum(file.size for file in gone))
-
-
 def _note_use(file: int) -> None:
     if not 0 <= time.time() - os.fstat(file).st_mtime < TOUCH_SECONDS:
         with suppress(OSError):  # on a disk that is read-only, nothing is evicted either
             os.utime(file)
-
-
-def _last_use(file: File, now: float) -> float:
-    """When it was used; long ago if it says that it will be, because the clock was wrong."""
-    return file.used if file.used < now + CLOCK_SECONDS else 0.0

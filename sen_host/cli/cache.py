@@ -15,7 +15,8 @@ from sen_host.errors import EnvironmentFault
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from sen_host.cache.store import CompileCache, Entry, Removed
+    from sen_host.cache.store import CompileCache
+    from sen_host.cache.upkeep import Entry, Removed
 
 _NO_BOUND = [key for key in SETTINGS if key != "cache.directory"]
 _BOUND = [key for key in _NO_BOUND if key != "cache.max_bytes"]

@@ -104,6 +104,14 @@ def test_a_description_of_wrong_types_is_found_out(change: dict[str, object]) ->
         read(entry.encode(odd, DATA) + DATA)
 
 
+def test_an_entry_of_another_version_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entry, "_FORMAT", 2)
+    later = entry.encode(description(), DATA) + DATA
+    monkeypatch.undo()
+    with pytest.raises(Damaged, match="another version"):
+        read(later)
+
+
 def test_a_file_too_large_to_be_an_entry_is_not_read() -> None:
     with file_of(FILE) as file:
         file.truncate(entry.MOST_BYTES + 1)  # it has no blocks on the disk

@@ -278,6 +278,7 @@ def other_keys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         key(wasmtime, None, "simd", "dead-br-table"),
         key(open_backend("wasmtime", isolation="process")),
         key(open_backend(Watched)),
+        key(open_backend(Watched, isolation="process")),
         key(open_backend(Forgetful)),
         key(changed("name", "other")),
         key(changed("engine", "Wasmtime 50.0.2")),

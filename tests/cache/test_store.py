@@ -17,7 +17,8 @@ import pytest
 from sen_host.cache import directory as disk
 from sen_host.cache import store
 from sen_host.cache.settings import CacheSettings, default_directory
-from sen_host.cache.store import CompileCache, Removed
+from sen_host.cache.store import CompileCache
+from sen_host.cache.upkeep import STALE_SECONDS, Removed
 from sen_host.errors import EnvironmentFault
 from sen_host.limits import MIB
 from tests.cache.support import DATA, cache_in, description, entries, key
@@ -194,7 +195,7 @@ def test_what_a_killed_process_left_is_removed(cache: CompileCache, folder: Path
     young = folder / f"tmp-{os.getpid()}-{'2' * 16}"
     for file in (left, old, young):
         file.write_bytes(b"half an entry")
-    os.utime(old, (time.time() - 2 * disk.STALE_SECONDS,) * 2)
+    os.utime(old, (time.time() - 2 * STALE_SECONDS,) * 2)
     cache.put(description(2), DATA)
     assert sorted(folder.iterdir()) == sorted([*entries(folder), young])
 
@@ -249,11 +250,15 @@ def test_a_link_in_place_of_an_entry_is_not_followed(cache: CompileCache, folder
     assert elsewhere.exists(), "and what it led to is not"
 
 
-def test_a_pipe_in_place_of_an_entry_blocks_nobody(cache: CompileCache, folder: Path) -> None:
+def test_a_pipe_in_place_of_an_entry_blocks_nobody(
+    cache: CompileCache, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file = intact_file(cache, folder)
     file.unlink()
     os.mkfifo(file, 0o600)
-    assert cache.get(key(1)) is None
+    with caplog.at_level(logging.DEBUG, "sen_host"):
+        assert cache.get(key(1)) is None
+    assert "it is not a regular file" in caplog.text
     assert not file.exists()
 
 
