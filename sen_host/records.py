@@ -6,11 +6,13 @@ methods of records are shared. What only ``dataclasses`` and ``inspect`` ask for
 taken, when they ask, from a twin of the class that is a dataclass. So ``fields``,
 ``replace``, ``asdict``, ``is_dataclass`` and ``signature`` take a record for one.
 
-A type checker takes ``record`` for ``dataclass``, too.
+``NamedTuple`` is that of ``typing`` without the import of ``typing``, which few of
+the smallest programs need otherwise. A type checker takes both for the originals.
 """
 
 from __future__ import annotations
 
+from collections import namedtuple
 from functools import cache, partial
 
 TYPE_CHECKING = False
@@ -18,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from dataclasses import dataclass as record
     from dataclasses import replace
-    from typing import Any, NoReturn
+    from typing import Any, NamedTuple, NoReturn
 
-__all__ = ["defaults", "record", "replace"]
+__all__ = ["NamedTuple", "defaults", "record", "replace"]
 
 _MISSING = object()
 
@@ -194,8 +196,23 @@ def _same(value: object) -> object:
     return value
 
 
+class _TupleMaker(type):
+    """The metaclass of NamedTuple: what is made is a subclass of ``tuple`` only."""
+
+    def __new__(cls, name: str, _bases: object, namespace: dict[str, Any]) -> Any:
+        names = namespace.pop("__annotations__")
+        given = [namespace.pop(field) for field in names if field in namespace]
+        module = namespace.pop("__module__")
+        made = namedtuple(name, names, defaults=given, module=module)  # type: ignore[misc]
+        made.__annotations__ = names
+        for attribute, value in namespace.items():
+            setattr(made, attribute, value)
+        return made
+
+
 if not TYPE_CHECKING:
     record = _record
+    NamedTuple = type.__new__(_TupleMaker, "NamedTuple", (), {})
 
     def replace(value: Any, /, **changes: Any) -> Any:
         """The record with other values for some of its fields."""
