@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Collection
 from time import perf_counter
-from typing import TYPE_CHECKING
 
+from sen_host import log
 from sen_host.abi import check_exports
 from sen_host.backend import Backend, Binding, Capability, FuncType
-from sen_host.engines import IsolationChoice, open_backend
+from sen_host.engines import open_backend
 from sen_host.errors import (
     ImportNotGranted,
     LimitNotEnforceable,
@@ -27,10 +25,12 @@ from sen_host.wasm.memory_limit import MAX_PAGES
 from sen_host.wasm.profile import check_profile
 from sen_host.wasm.reader import ParsedModule, parse
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sen_host.config import Config
+    from collections.abc import Collection
 
-_log = logging.getLogger("sen_host")
+    from sen_host.config import Config
+    from sen_host.engines import IsolationChoice
 
 
 class PluginLoader:
@@ -101,7 +101,7 @@ class PluginLoader:
             raise self._not_enforceable(
                 "stack_bytes", f"it has a stack of {most:,} bytes: set no more, or use another one"
             )
-        _log.debug("plugins run on %s (%s)", self.backend, self.binding.engine)
+        log.debug("plugins run on %s (%s)", self.backend, self.binding.engine)
 
     @property
     def backend(self) -> str:
@@ -174,7 +174,7 @@ class PluginLoader:
         except SenHostError as error:
             close_quietly(module, error)
             raise
-        _log.debug(
+        log.debug(
             "loaded %s: validated in %.1f ms, rewritten in %.1f ms, compiled in %.1f ms,"
             " manifest in %.1f ms",
             path or f"{len(data):,} bytes",
