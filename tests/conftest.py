@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from itertools import count
 
 import pytest
 from hypothesis import settings
@@ -19,17 +19,17 @@ settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_cache_of_the_user() -> Iterator[None]:
-    """A compile cache for this run alone, for the processes that tests start, too."""
-    before = os.environ.get("XDG_CACHE_HOME")
-    folder = os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="sen-host-tests-")
-    yield
-    if before is None:
-        del os.environ["XDG_CACHE_HOME"]
-    else:
-        os.environ["XDG_CACHE_HOME"] = before
-    shutil.rmtree(folder, ignore_errors=True)
+_caches = tempfile.mkdtemp(prefix="sen-host-tests-")
+_numbers = count()
+
+
+def pytest_runtest_setup() -> None:
+    """Give each test a compile cache of its own, and the processes that it starts."""
+    os.environ["XDG_CACHE_HOME"] = os.path.join(_caches, str(next(_numbers)))
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_caches, ignore_errors=True)
 
 
 @pytest.fixture(params=HOSTS, ids=str)

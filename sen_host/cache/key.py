@@ -21,7 +21,7 @@ _CODE = (".py", ".so", ".dylib")
 
 
 class NoCode(Exception):
-    """The files of a backend's code cannot be found, so changes to it go unnoticed."""
+    """What a backend's code is cannot be told, so changes to it would go unnoticed."""
 
 
 class Keys:
@@ -31,11 +31,12 @@ class Keys:
         """``accept`` are the accepted exceptions of the profile.
 
         Raises:
-            NoCode: the backend is defined in an interactive session, say.
+            NoCode: the backend is defined in an interactive session, say, or within a
+                function, which may make another one of the same name.
         """
         binding = backend.binding
         code = _code_of_module(backend.home.partition(":")[0])
-        if code is None:
+        if code is None or "<locals>" in backend.home:
             raise NoCode(backend.home)
         facts = (
             _here(),

@@ -25,7 +25,7 @@ def open_cache(
     try:
         keys = Keys(backend, limits, accept)
     except NoCode as error:
-        log.debug("no compile cache: the files of the backend %s cannot be found", error)
+        log.debug("no compile cache: what the code of %s is cannot be told", error)
         return None
     return KeptModules(backend, limits, keys, CompileCache(settings))
 

@@ -235,6 +235,14 @@ def test_a_backend_whose_code_cannot_be_found_has_no_cache(
     assert not folder.exists()
 
 
+def test_a_backend_that_is_made_by_a_function_has_no_cache(folder: Path, asked: list[str]) -> None:
+    class Local(Watched):
+        pass
+
+    load_and_close(loader(folder, Local))
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:-1] + b"?"])
 def test_a_damaged_entry_is_rebuilt(host: Host, folder: Path, damage: object) -> None:
     with on(host, folder).load(WASM) as plugin:
