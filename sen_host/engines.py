@@ -6,6 +6,7 @@ that come with sen-host have no other door than a stranger's.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
@@ -22,6 +23,8 @@ AUTO: Literal["auto"] = "auto"
 PREFERRED = ("wasmtime", "wasmer")
 
 IsolationChoice = Literal["auto", "none", "process"]
+
+_log = logging.getLogger("sen_host")
 
 
 @dataclass(frozen=True)
@@ -199,12 +202,20 @@ def _choose(backend: type[Backend], name: str | None, isolation: IsolationChoice
             else binding
             for binding in bindings
         )
-    for binding in bindings:
+    for position, binding in enumerate(bindings):
         if binding.available:
+            for passed in bindings[:position]:
+                _log.debug(
+                    "%s runs through %s, not through %s: %s",
+                    *(backend.name, binding.name, passed.name, passed.reason),
+                )
             return binding
     if not bindings:
         raise BackendUnavailable(backend.name, "it offers no binding")
-    reasons = dict.fromkeys(f"{binding.name}: {binding.reason}" for binding in bindings)
+    alike: dict[str | None, list[str]] = {}
+    for binding in bindings:
+        alike.setdefault(binding.reason, []).append(binding.name)
+    reasons = (f"{_listed(names)}: {reason}" for reason, names in alike.items())
     remedies = [binding.remedy for binding in bindings if binding.remedy]
     if name is not None:
         remedies.append("do not fix the binding, so that another one may serve")
