@@ -58,3 +58,6 @@ class WasmtimeBackend(Backend):
 
     def compile(self, wasm: bytes, limits: Limits) -> Module:
         return self._engine.compile(wasm, limits)
+
+    def deserialize(self, compiled: bytes, limits: Limits) -> Module:
+        return self._engine.deserialize(compiled, limits)

@@ -14,7 +14,7 @@ from sen_host.limits import Limits
 from sen_host.thread_stack import check_thread_stack
 from sen_host_wasmtime import capi
 from sen_host_wasmtime.bindings import c_api_binding
-from sen_host_wasmtime.configuration import Settings
+from sen_host_wasmtime.configuration import settings_for
 from sen_host_wasmtime.engine import Engine, engine_for
 from sen_host_wasmtime.traps import cause, invalid, trap_kind
 
@@ -35,7 +35,7 @@ class CApiBackend(Backend):
         return (c_api_binding(),)
 
     def validate(self, wasm: bytes) -> None:
-        engine = engine_for(Settings(Limits().stack_bytes, deadline=False))
+        engine = engine_for(settings_for(Limits()))
         error = engine.api.wasmtime_module_validate(engine.pointer, wasm, len(wasm))
         if error:
             raise invalid(engine.api.take_error(error))
@@ -43,7 +43,7 @@ class CApiBackend(Backend):
     def compile(self, wasm: bytes, limits: Limits) -> WasmtimeModule:
         from sen_host_wasmtime.glue import attach
 
-        engine = engine_for(_settings(limits))
+        engine = engine_for(settings_for(limits))
         extended = attach(wasm)
         pointer = c_void_p()
         error = engine.api.wasmtime_module_new(
@@ -55,13 +55,13 @@ class CApiBackend(Backend):
         return WasmtimeModule(engine, pointer.value, limits)
 
     def deserialize(self, compiled: bytes, limits: Limits) -> WasmtimeModule:
-        engine = engine_for(_settings(limits))
+        engine = engine_for(settings_for(limits))
         pointer = c_void_p()
         error = engine.api.wasmtime_module_deserialize(
             engine.pointer, compiled, len(compiled), byref(pointer)
         )
         if error:
-            detail = _cause(engine.api.take_error(error))
+            detail = cause(engine.api.take_error(error))
             raise EngineFault("Wasmtime refused a compiled module", detail=detail)
         assert pointer.value is not None
         return WasmtimeModule(engine, pointer.value, limits)
@@ -85,7 +85,7 @@ class WasmtimeModule(Module):
         api, vector = self._engine.api, capi.ByteVector()
         error = api.wasmtime_module_serialize(self._pointer, byref(vector))
         if error:
-            detail = _cause(api.take_error(error))
+            detail = cause(api.take_error(error))
             raise EngineFault("Wasmtime could not serialize a module", detail=detail)
         return api.take_bytes(vector)
 
@@ -238,10 +238,6 @@ def fail(api: capi.CApi, trap: c_void_p, error: int | None) -> NoReturn:
     assert pointer is not None
     code, text = api.take_trap(pointer)
     raise Trap(trap_kind(code), cause(text))
-
-
-def _settings(limits: Limits) -> Settings:
-    return Settings(limits.stack_bytes, deadline=limits.wall_clock_seconds is not None)
 
 
 def _free_with(owner: object, free: Any, pointer: int) -> weakref.finalize[Any, Any]:

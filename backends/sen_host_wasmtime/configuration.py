@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+from sen_host.limits import Limits
+
 E = TypeVar("E")
 
 
@@ -20,6 +22,11 @@ class Settings(NamedTuple):
 
     stack_bytes: int
     deadline: bool
+
+
+def settings_for(limits: Limits) -> Settings:
+    """The settings of the engine that keeps these limits."""
+    return Settings(limits.stack_bytes, deadline=limits.wall_clock_seconds is not None)
 
 
 BOOLEAN_SETTINGS = (

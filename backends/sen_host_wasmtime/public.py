@@ -6,6 +6,7 @@ through ``c-api``. In return it relies on nothing that another version may chang
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,12 +18,35 @@ from sen_host.limits import Limits
 from sen_host.thread_stack import check_thread_stack
 from sen_host_wasmtime.bindings import public_binding
 from sen_host_wasmtime.clock import EpochClock
-from sen_host_wasmtime.configuration import Settings, engine_of, switches
+from sen_host_wasmtime.configuration import Settings, engine_of, settings_for, switches
 from sen_host_wasmtime.traps import cause, invalid, trap_kind
 
 T = TypeVar("T")
 
 _MASKS = {"i32": 0xFFFF_FFFF, "i64": 0xFFFF_FFFF_FFFF_FFFF}
+
+
+class _Owned:
+    """Frees what it owns, except when the interpreter ends: half of the package is gone then."""
+
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not ending():
+            self.close()
+
+    def close(self) -> None:
+        super().close()  # type: ignore[misc]
+
+
+class _Engine(_Owned, wasmtime.Engine):
+    pass
+
+
+class _Module(_Owned, wasmtime.Module):
+    pass
+
+
+class _Store(_Owned, wasmtime.Store):
+    pass
 
 
 class PublicBackend(Backend):
@@ -35,19 +59,28 @@ class PublicBackend(Backend):
         return (public_binding(),)
 
     def validate(self, wasm: bytes) -> None:
-        engine = engine_of(Engine, Settings(Limits().stack_bytes, deadline=False))
+        engine = engine_of(Engine, settings_for(Limits()))
         try:
             wasmtime.Module.validate(engine.engine, wasm)
         except wasmtime.WasmtimeError as error:
             raise invalid(str(error)) from None
 
     def compile(self, wasm: bytes, limits: Limits) -> PublicModule:
-        deadline = limits.wall_clock_seconds is not None
-        engine = engine_of(Engine, Settings(limits.stack_bytes, deadline=deadline))
+        engine = engine_of(Engine, settings_for(limits))
         try:
-            module = wasmtime.Module(engine.engine, wasm)
+            module = _Module(engine.engine, wasm)
         except wasmtime.WasmtimeError as error:
             raise invalid(str(error)) from None
+        return PublicModule(engine, module, limits)
+
+    def deserialize(self, compiled: bytes, limits: Limits) -> PublicModule:
+        engine = engine_of(Engine, settings_for(limits))
+        try:
+            module = _Module.deserialize(engine.engine, compiled)
+        except wasmtime.WasmtimeError as error:
+            raise EngineFault(
+                "Wasmtime refused a compiled module", detail=cause(str(error))
+            ) from None
         return PublicModule(engine, module, limits)
 
 
@@ -66,7 +99,7 @@ class Engine:
                     hint="pip install 'sen-host[wasmtime]'",
                 )
             setattr(config, name, value)
-        self.engine = wasmtime.Engine(config)
+        self.engine = _Engine(config)
         self.ticks = EpochClock(self.engine.increment_epoch).ticks
 
 
@@ -78,6 +111,14 @@ class PublicModule(Module):
 
     def instantiate(self) -> PublicInstance:
         return PublicInstance(self._engine, self._module, self._limits)
+
+    def serialize(self) -> bytes:
+        try:
+            return bytes(self._module.serialize())
+        except wasmtime.WasmtimeError as error:
+            raise EngineFault(
+                "Wasmtime could not serialize a module", detail=cause(str(error))
+            ) from None
 
     def close(self) -> None:
         self._module.close()
@@ -91,7 +132,7 @@ class PublicInstance(Instance):
         self._engine = engine
         self._stack_bytes = limits.stack_bytes
         self._functions: dict[str, Callable[..., int | None]] = {}
-        self._store = store = wasmtime.Store(engine.engine)
+        self._store = store = _Store(engine.engine)
         bytes_limit, elements_limit = (
             -1 if limit is None else limit for limit in (limits.memory_bytes, limits.table_elements)
         )
