@@ -164,7 +164,9 @@ class PublicInstance(Instance):
         return value
 
     def set_global(self, name: str, value: int) -> None:
-        _checked(self._export(name, wasmtime.Global).set_value, self._store, value)
+        found = self._export(name, wasmtime.Global)
+        # Without its type, the package looks for that of the value, for twice the time.
+        _checked(found.set_value, self._store, wasmtime.Val.i64(value))
 
     def set_deadline(self, seconds: float) -> None:
         self._store.set_epoch_deadline(self._engine.ticks(seconds))

@@ -7,6 +7,7 @@ import logging
 import sys
 from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import wasmtime
@@ -16,7 +17,7 @@ from sen_host.config import Config
 from sen_host.errors import BackendUnavailable, EngineCreation, FunctionCall, TrapKind
 from sen_host.messages import Success
 from sen_host_wasmtime import WasmtimeBackend
-from sen_host_wasmtime.bindings import PROVEN_FOR_C_API
+from sen_host_wasmtime.bindings import FIRST_MAJOR, LAST_MAJOR, PROVEN_FOR_C_API
 from tests.wat import Wat
 
 DIVIDING = Wat(execute="(drop (i32.div_u (i32.const 1) (i32.const 0))) unreachable").wasm()
@@ -130,3 +131,8 @@ def test_nothing_of_the_package_outlives_a_trap() -> None:
             assert alive() == before, "the instance of a trap is discarded"
     finally:
         gc.enable()
+
+
+def test_the_extra_installs_what_the_bindings_work_with() -> None:
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert f'"wasmtime>={FIRST_MAJOR}.0.0,<{LAST_MAJOR + 1}"' in project
