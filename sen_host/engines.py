@@ -6,6 +6,7 @@ that come with sen-host have no other door than a stranger's.
 
 from __future__ import annotations
 
+from sen_host import log
 from sen_host.backend import Backend, Binding
 from sen_host.distributions import EntryPoint, entry_points
 from sen_host.errors import BackendConflict, BackendUnavailable, ConfigError, UnknownBackend
@@ -197,12 +198,20 @@ def _choose(backend: type[Backend], name: str | None, isolation: IsolationChoice
             else binding
             for binding in bindings
         )
-    for binding in bindings:
+    for position, binding in enumerate(bindings):
         if binding.available:
+            for passed in bindings[:position]:
+                log.debug(
+                    "%s runs through %s, not through %s: %s",
+                    *(backend.name, binding.name, passed.name, passed.reason),
+                )
             return binding
     if not bindings:
         raise BackendUnavailable(backend.name, "it offers no binding")
-    reasons = dict.fromkeys(f"{binding.name}: {binding.reason}" for binding in bindings)
+    alike: dict[str | None, list[str]] = {}
+    for binding in bindings:
+        alike.setdefault(binding.reason, []).append(binding.name)
+    reasons = (f"{_listed(names)}: {reason}" for reason, names in alike.items())
     remedies = [binding.remedy for binding in bindings if binding.remedy]
     if name is not None:
         remedies.append("do not fix the binding, so that another one may serve")

@@ -170,7 +170,7 @@ def test_what_is_not_as_expected_fails_with_the_field_and_both_values(
 ) -> None:
     case = cases[0]
     step = replace(case.steps[2], expect={"returns": [2], "fuel_used": 5})
-    report = run([replace(case, steps=(*case.steps[:2], step))], find_hosts(["wasmtime"]))
+    report = run([replace(case, steps=(*case.steps[:2], step))], find_hosts(["wasmtime-c-api"]))
     assert not report.passed
     (played,) = report.results[0].played.values()
     assert [(fault.step, fault.field, fault.expected, fault.seen) for fault in played.faults] == [
@@ -233,7 +233,7 @@ def test_an_exception_that_is_none_of_ours_is_a_failure(cases: tuple[Case, ...])
 
 
 def test_backends_are_compared_in_what_no_case_expects(cases: tuple[Case, ...]) -> None:
-    report = run(cases[:1], find_hosts(["wasmtime"]))
+    report = run(cases[:1], find_hosts(["wasmtime-public"]))
     (played,) = report.results[0].played.values()
     other = replace(played, seen=(*played.seen[:2], {**played.seen[2], "memory_bytes": 1}))
     bindings = {"a": Binding(name="a", engine="A"), "b": Binding(name="b", engine="B")}
@@ -242,11 +242,18 @@ def test_backends_are_compared_in_what_no_case_expects(cases: tuple[Case, ...]) 
 
 
 def test_hosts_by_name() -> None:
-    assert [str(host) for host in find_hosts(["wasmtime"])] == ["wasmtime-c-api"]
-    both = find_hosts(["wasmtime"], workers=True)
+    c_api, public = find_hosts(["wasmtime"])
+    assert (str(c_api), str(public)) == ("wasmtime-c-api", "wasmtime-public")
+    assert [str(host) for host in find_hosts(["wasmtime"], workers=True)] == [
+        "wasmtime-c-api",
+        "wasmtime-c-api-worker",
+        "wasmtime-public",
+        "wasmtime-public-worker",
+    ]
+    both = find_hosts(["wasmtime-c-api"], workers=True)
     assert [str(host) for host in both] == ["wasmtime-c-api", "wasmtime-c-api-worker"]
     assert find_hosts(["wasmtime-c-api-worker"]) == both[1:]
-    assert find_hosts(["wasmtime", "wasmtime-c-api"]) == both[:1], "each once"
+    assert find_hosts(["wasmtime", "wasmtime-c-api"]) == (c_api, public), "each once"
     with pytest.raises(UnknownBackend, match="there is no backend 'wasmtim'"):
         find_hosts(["wasmtim"])
     with pytest.raises(BackendUnavailable, match="cannot be imported"):

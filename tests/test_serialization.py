@@ -72,8 +72,9 @@ def test_a_deserialized_module_has_the_wall_clock(host: Host) -> None:
     revived.close()
 
 
-def test_wasmtime_refuses_what_it_did_not_serialize() -> None:
-    backend = Host("wasmtime", "c-api", "none").open(LIMITS)
+@pytest.mark.parametrize("binding", ["c-api", "public"])
+def test_wasmtime_refuses_what_it_did_not_serialize(binding: str) -> None:
+    backend = Host("wasmtime", binding, "none").open(LIMITS)
     for data in (b"", b"\0asm\1\0\0\0", b"x" * 10_000):
         with pytest.raises(EngineFault, match="Wasmtime refused a compiled module"):
             backend.deserialize(data, LIMITS)

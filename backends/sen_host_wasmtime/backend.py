@@ -1,4 +1,4 @@
-"""The backend ``wasmtime``."""
+"""The binding ``c-api``: Wasmtime over the C API that its wheel ships."""
 
 from __future__ import annotations
 
@@ -7,36 +7,20 @@ import weakref
 from ctypes import byref, c_void_p
 
 from sen_host.backend import Backend, Binding, FuncType, Instance, Module, Trap
-from sen_host.distributions import version
-from sen_host.errors import EngineFault, ModuleCompilation, TrapKind
+from sen_host.errors import EngineFault
 from sen_host.limits import Limits
 from sen_host.records import record
 from sen_host.thread_stack import check_thread_stack
 from sen_host_wasmtime import capi
-from sen_host_wasmtime.engine import Engine, Settings, engine_for
+from sen_host_wasmtime.bindings import c_api_binding
+from sen_host_wasmtime.configuration import settings_for
+from sen_host_wasmtime.engine import Engine, engine_for
+from sen_host_wasmtime.traps import cause, invalid, trap_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
-
-INSTALL = "pip install 'sen-host[wasmtime]'"
-
-# wasmtime/trap.h
-_TRAP_KINDS = {
-    0: TrapKind.STACK_OVERFLOW,
-    1: TrapKind.MEMORY_OUT_OF_BOUNDS,
-    3: TrapKind.TABLE_OUT_OF_BOUNDS,
-    4: TrapKind.UNINITIALIZED_ELEMENT,
-    5: TrapKind.INDIRECT_CALL_TYPE_MISMATCH,
-    6: TrapKind.INTEGER_OVERFLOW,
-    7: TrapKind.INTEGER_DIVIDE_BY_ZERO,
-    8: TrapKind.INVALID_CONVERSION_TO_INTEGER,
-    9: TrapKind.UNREACHABLE,
-    10: TrapKind.INTERRUPTED,
-    11: TrapKind.OUT_OF_FUEL,
-}
-
 
 LEAST_MEMORY_BYTES = 17 * 65_536
 """A store's limit holds for each memory, so for that of ``exchange`` as well."""
@@ -45,54 +29,43 @@ _LONGEST_STRING = 2**31 - 1
 """``ctypes.string_at`` takes a C int."""
 
 
-class WasmtimeBackend(Backend):
+class CApiBackend(Backend):
     """Wasmtime in process. Its own limits on stack, memory and tables stand behind the host's."""
 
     name = "wasmtime"
 
     @classmethod
     def bindings(cls) -> tuple[Binding, ...]:
-        installed = version("wasmtime")
-        if installed is None:
-            return (_binding("Wasmtime", "wasmtime", "the package wasmtime is not installed"),)
-        reason = None
-        if installed.partition(".")[0] != str(capi.PROVEN_MAJOR_VERSION):
-            reason = (
-                f"wasmtime {installed} is installed,"
-                f" this release works with {capi.PROVEN_MAJOR_VERSION}.x"
-            )
-        elif capi.library_path() is None:
-            reason = "the installed wasmtime has no shared library for this platform"
-        return (_binding(f"Wasmtime {installed}", f"wasmtime {installed}", reason),)
+        return (c_api_binding(),)
 
     def validate(self, wasm: bytes) -> None:
-        engine = engine_for(Settings(Limits().stack_bytes, deadline=False))
+        engine = engine_for(settings_for(Limits()))
         error = engine.api.wasmtime_module_validate(engine.pointer, wasm, len(wasm))
         if error:
-            raise _invalid(engine.api.take_error(error))
+            raise invalid(engine.api.take_error(error))
 
     def compile(self, wasm: bytes, limits: Limits) -> WasmtimeModule:
         from sen_host_wasmtime.glue import attach
 
-        engine = engine_for(_settings(limits))
+        engine = engine_for(settings_for(limits))
         extended = attach(wasm)
         pointer = c_void_p()
         error = engine.api.wasmtime_module_new(
             engine.pointer, extended, len(extended), byref(pointer)
         )
         if error:
-            raise _invalid(engine.api.take_error(error))
+            raise invalid(engine.api.take_error(error))
         assert pointer.value is not None
         return WasmtimeModule(engine, pointer.value, limits)
 
     def deserialize(self, compiled: bytes, limits: Limits) -> WasmtimeModule:
-        engine = engine_for(_settings(limits))
+        engine = engine_for(settings_for(limits))
         pointer = c_void_p()
         error = engine.api.wasmtime_module_deserialize(
             engine.pointer, compiled, len(compiled), byref(pointer)
         )
         if error:
-            detail = _cause(engine.api.take_error(error))
+            detail = cause(engine.api.take_error(error))
             raise EngineFault("Wasmtime refused a compiled module", detail=detail)
         assert pointer.value is not None
         return WasmtimeModule(engine, pointer.value, limits)
@@ -116,7 +89,7 @@ class WasmtimeModule(Module):
         api, vector = self._engine.api, capi.ByteVector()
         error = api.wasmtime_module_serialize(self._pointer, byref(vector))
         if error:
-            detail = _cause(api.take_error(error))
+            detail = cause(api.take_error(error))
             raise EngineFault("Wasmtime could not serialize a module", detail=detail)
         return api.take_bytes(vector)
 
@@ -262,16 +235,6 @@ class _Global:
     slot: Any
 
 
-def _binding(engine: str, package: str, reason: str | None) -> Binding:
-    return Binding(
-        name="c-api",
-        engine=engine,
-        packages=(package,),
-        reason=reason,
-        remedy=INSTALL if reason else None,
-    )
-
-
 def fail(api: capi.CApi, trap: c_void_p, error: int | None) -> NoReturn:
     """Raise what a call left behind, and free it."""
     if error:
@@ -279,26 +242,10 @@ def fail(api: capi.CApi, trap: c_void_p, error: int | None) -> NoReturn:
     pointer, trap.value = trap.value, None
     assert pointer is not None
     code, text = api.take_trap(pointer)
-    kind = TrapKind.UNKNOWN if code is None else _TRAP_KINDS.get(code, TrapKind.UNKNOWN)
-    raise Trap(kind, _cause(text))
-
-
-def _settings(limits: Limits) -> Settings:
-    return Settings(limits.stack_bytes, deadline=limits.wall_clock_seconds is not None)
+    raise Trap(trap_kind(code), cause(text))
 
 
 def _free_with(owner: object, free: Any, pointer: int) -> weakref.finalize[Any, Any]:
     finalizer = weakref.finalize(owner, free, pointer)
     finalizer.atexit = False
     return finalizer
-
-
-def _invalid(text: str) -> ModuleCompilation:
-    return ModuleCompilation(detail=_cause(text))
-
-
-def _cause(text: str) -> str:
-    """The innermost cause of a chain as Wasmtime prints it."""
-    last = text.strip().rpartition("\n")[2].strip()
-    number, colon, cause = last.partition(": ")
-    return (cause if colon and number.isdecimal() else last).removeprefix("wasm trap: ")

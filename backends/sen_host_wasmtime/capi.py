@@ -3,7 +3,7 @@
 The public ``wasmtime`` package pays 7 to 22 microseconds a call for converting
 arguments, and 27 ms for its import. These signatures take values that were
 prepared once. The layouts are those of the C headers of Wasmtime 50 (`val.h`,
-`extern.h`, `instance.h`), so another major version is not touched at all.
+`extern.h`, `instance.h`), so no version is touched that it was not proven with.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from ctypes import (
 from functools import cache
 
 from sen_host.distributions import package_folders
+from sen_host_wasmtime.configuration import BOOLEAN_SETTINGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-PROVEN_MAJOR_VERSION = 50
 
 VALUE_KINDS = {"i32": 0, "i64": 1}
 """Kinds of the values that cross (``wasmtime_valkind_t``)."""
@@ -151,24 +151,6 @@ _HOLDING: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "wasmtime_error_delete": (None, (_P,)),
     "wasm_byte_vec_delete": (None, (_P,)),
 }
-
-BOOLEAN_SETTINGS = (
-    "consume_fuel",
-    "epoch_interruption",
-    "parallel_compilation",
-    "wasm_tail_call",
-    "wasm_threads",
-    "shared_memory",
-    "wasm_function_references",
-    "wasm_gc",
-    "wasm_relaxed_simd",
-    "wasm_multi_memory",
-    "wasm_memory64",
-    "wasm_wide_arithmetic",
-    "wasm_exceptions",
-    "wasm_custom_page_sizes",
-    "wasm_stack_switching",
-)
 
 
 def library_path() -> str | None:

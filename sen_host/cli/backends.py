@@ -76,9 +76,12 @@ def _report(found: tuple[BackendInfo, ...]) -> Iterator[RenderableType]:
             table.add_column(overflow="fold")
         if backend.error is not None:
             table.add_row(Text("unavailable", style="red"), one_line(backend.error))
+        preferred = next((item for item in backend.bindings if item.available), None)
         for binding in backend.bindings:
             for label, value in _rows(binding):
                 table.add_row(label, value)
+            if binding.available and binding is not preferred:
+                table.add_row("", f"used if it is asked for: --binding {one_line(binding.name)}")
         yield Padding(table, (0, 0, 0, 2))
     if not any(backend.available for backend in found):
         yield Text("\nNo engine works here. To get one:  pip install 'sen-host[wasmtime]'")

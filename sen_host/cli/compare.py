@@ -34,7 +34,7 @@ def command(
     args_file: str | None,
     backends: tuple[str, ...],
 ) -> int:
-    """Run PLUGIN with ARGS on all available engines and bindings, and compare.
+    """Run PLUGIN with ARGS on all available engines, and compare.
 
     Results, errors, fuel and memory have to be equal; the time is for you to
     look at. ARGS that look like options stand behind `--`. Each set of arguments

@@ -12,7 +12,10 @@ from sen_host.loader import PluginLoader
 
 
 def available_loaders(config: Config, names: Collection[str] = ()) -> tuple[PluginLoader, ...]:
-    """A loader on each available binding of each backend, the preferred ones first.
+    """A loader on each engine that is available, the preferred ones first.
+
+    A backend that reaches several engines has one on each. One engine through two
+    bindings is no comparison of engines, so the preferred binding of it is taken.
 
     Args:
         config: limits and isolation for all of them. Its backend and binding are
@@ -86,6 +89,12 @@ def label(backend: str, binding: Binding) -> str:
 
 
 def _usable(info: BackendInfo, config: Config) -> Iterator[Binding]:
+    engines = set()
     for binding in info.bindings:
-        if binding.available and (config.isolation != "none" or binding.isolation == "none"):
+        if (
+            binding.available
+            and (config.isolation != "none" or binding.isolation == "none")
+            and binding.engine not in engines
+        ):
+            engines.add(binding.engine)
             yield binding

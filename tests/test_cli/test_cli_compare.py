@@ -307,6 +307,16 @@ class TestChoice:
             assert "absent (only): the package absent is not installed" in answer.stderr
             assert "hint: pip install absent" in answer.stderr
 
+    def test_one_engine_through_two_bindings_is_compared_once(
+        self, cli: Cli, install: Install
+    ) -> None:
+        install()
+        found = cli("compare", "--json", ECHO)
+        assert [(item["backend"], item["binding"]) for item in found.json["backends"]] == [
+            ("wasmtime", "c-api"),
+            ("crooked", "only"),
+        ]
+
     def test_isolation_is_the_same_for_all(self, cli: Cli, install: Install) -> None:
         install()
         found = cli("compare", "--json", "--isolation", "process", ECHO)

@@ -37,7 +37,7 @@ def wrong(tmp_path: Path) -> Path:
 
 
 def test_an_area_on_one_backend(cli: Cli) -> None:
-    answer = cli("conformance", "--backend", "wasmtime", "--area", AREA)
+    answer = cli("conformance", "--backend", "wasmtime-c-api", "--area", AREA)
     assert answer.code == 0, answer.stdout
     assert "fuel schedule  1" in answer.stdout
     assert "nothing to compare it with" in answer.stdout
@@ -62,7 +62,7 @@ def test_a_failure_is_shown_with_expected_and_seen(cli: Cli, wrong: Path) -> Non
 
 
 def test_reports_as_json_junit_and_html(cli: Cli, wrong: Path, tmp_path: Path) -> None:
-    arguments = ("--backend", "wasmtime", "--cases", wrong, "--area", "mine", "--json")
+    arguments = ("--backend", "wasmtime-c-api", "--cases", wrong, "--area", "mine", "--json")
     files = ("--junit", tmp_path / "junit.xml", "--html", tmp_path / "report.html")
     answer = cli("conformance", *arguments, *files)
     assert answer.code == 1
@@ -131,7 +131,7 @@ def run_pytest(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_under_pytest(wrong: Path) -> None:
-    done = run_pytest("--sen-backend", "wasmtime", "--sen-area", AREA, "-rs")
+    done = run_pytest("--sen-backend", "wasmtime-public", "--sen-area", AREA, "-rs")
     assert done.returncode == 0, done.stdout
     assert "nothing to compare it with" in done.stdout
     failed = run_pytest("--sen-cases", str(wrong), "--sen-area", "mine")

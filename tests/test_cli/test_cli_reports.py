@@ -36,6 +36,13 @@ class TestBackends:
                 assert binding.reason is None or f"why: {binding.reason}" in shown
                 assert binding.remedy is None or f"mend it with: {binding.remedy}" in shown
 
+    def test_of_two_that_work_the_second_says_how_to_get_it(self, cli: Cli) -> None:
+        _, _, wasmtime = cli("backends").stdout.partition("c-api ")
+        first, _, second = wasmtime.partition("\n\n")[0].partition("public ")
+        assert "available" in first
+        assert "--binding" not in first
+        assert "used if it is asked for: --binding public" in second
+
     def test_none_installed_says_how_to_get_one(
         self, cli: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:
