@@ -8,9 +8,9 @@ with PluginLoader(backend="wasmtime").load("greet.wasm") as greet:
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+import sys
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sen_host import errors, messages
     from sen_host.config import Config
@@ -54,18 +54,22 @@ _HOMES = {
     "SenHostError": "errors",
     "TrapKind": "errors",
     "backends": "engines",
+    "errors": "errors",
+    "messages": "messages",
     "open_backend": "engines",
 }
 
 
 def __getattr__(name: str) -> object:
     # Names are resolved at first use, so that `import sen_host` stays cheap.
-    if name in ("errors", "messages"):
-        return import_module(f"sen_host.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"sen_host.{home}"), name)
+    __import__(f"sen_host.{home}")
+    module = sys.modules[f"sen_host.{home}"]
+    if name == home:
+        return module
+    value: object = getattr(module, name)
     globals()[name] = value
     return value
 

@@ -24,11 +24,7 @@ contract of :mod:`sen_host.backend`, :class:`Guest` judges them.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import NoReturn
-
+from sen_host import log
 from sen_host.backend import (
     ALLOC,
     COUNTER_MAX,
@@ -58,6 +54,12 @@ from sen_host.errors import (
     WallClockExceeded,
 )
 from sen_host.limits import Limits
+from sen_host.records import replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import NoReturn
 
 MEMORY = "memory"
 MANIFEST = "plugin_manifest"
@@ -81,8 +83,6 @@ NATIVE_STACK_BYTES = 64 * 1024
 
 _U32 = 0xFFFF_FFFF
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
-
-_log = logging.getLogger("sen_host")
 
 
 def pack(pointer: int, length: int) -> int:
@@ -414,7 +414,7 @@ class Guest:
         self.memory_bytes = memory_bytes
         if free_trap is not None:
             self.alive = False
-            _log.warning(
+            log.warning(
                 "%s failed after %s: %s; the instance is replaced",
                 DEALLOC,
                 function,

@@ -21,16 +21,20 @@ Rules that hold for every method of this file:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from enum import Enum
-from typing import ClassVar, Literal, NamedTuple
 
 from sen_host.errors import TrapKind
 from sen_host.limits import Limits
+from sen_host.records import NamedTuple, record, replace
 
-Isolation = Literal["none", "process"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ClassVar, Literal
 
+    Isolation = Literal["none", "process"]
+else:
+    Isolation = str
 
 RESERVED = "sen-host:"
 """No export of a plugin may have a name that begins like this."""
@@ -121,7 +125,8 @@ class Capability(str, Enum):
         return self.value
 
 
-class Lack(NamedTuple):
+@record(frozen=True, slots=True)
+class Lack:
     """A capability that a binding lacks.
 
     Attributes:
@@ -138,7 +143,7 @@ class Lack(NamedTuple):
 _ADDED_BY_WORKER = frozenset({Capability.ANY_THREAD, Capability.WALL_CLOCK})
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Binding:
     """One way to reach an engine from this interpreter.
 

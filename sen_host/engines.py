@@ -6,13 +6,19 @@ that come with sen-host have no other door than a stranger's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
-from typing import Literal
-
 from sen_host.backend import Backend, Binding
+from sen_host.distributions import EntryPoint, entry_points
 from sen_host.errors import BackendConflict, BackendUnavailable, ConfigError, UnknownBackend
+from sen_host.records import record, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Literal
+
+    IsolationChoice = Literal["auto", "none", "process"]
+else:
+    IsolationChoice = str
 
 GROUP = "sen_host.backends"
 
@@ -21,10 +27,8 @@ AUTO: Literal["auto"] = "auto"
 
 PREFERRED = ("wasmtime", "wasmer")
 
-IsolationChoice = Literal["auto", "none", "process"]
 
-
-@dataclass(frozen=True)
+@record(frozen=True, slots=True)
 class BackendInfo:
     """An installed backend, whether it works or not.
 
@@ -92,7 +96,7 @@ def open_backend(
     entries = found[backend]
     if len(entries) > 1:
         raise BackendConflict(
-            f"the backend {backend!r} is claimed by {_listed(_claim(e) for e in entries)}",
+            f"the backend {backend!r} is claimed by {_listed(entry.claim() for entry in entries)}",
             hint="uninstall one of them",
         )
     return _open(_load(backend, entries[0]), entries[0].value, binding, isolation)
@@ -100,7 +104,7 @@ def open_backend(
 
 def _found() -> dict[str, list[EntryPoint]]:
     by_name: dict[str, dict[str, EntryPoint]] = {}
-    for entry in entry_points(group=GROUP):
+    for entry in entry_points(GROUP):
         # One installation may be on the path twice; two targets are a conflict.
         by_name.setdefault(entry.name, {}).setdefault(entry.value, entry)
     rank = {name: position for position, name in enumerate(PREFERRED)}
@@ -128,9 +132,9 @@ def _mendable(bindings: tuple[Binding, ...]) -> Binding:
 
 
 def _describe(name: str, entries: list[EntryPoint]) -> BackendInfo:
-    distribution = _claim(entries[0])
+    distribution = entries[0].claim()
     if len(entries) > 1:
-        claims = _listed(_claim(entry) for entry in entries)
+        claims = _listed(entry.claim() for entry in entries)
         return BackendInfo(name, distribution, (), f"it is claimed by {claims}")
     try:
         bindings = _load(name, entries[0]).bindings()
@@ -144,12 +148,6 @@ def _in_its_place(binding: Binding) -> Binding:
     if binding.isolation == "none":
         return binding
     return binding.in_worker()
-
-
-def _claim(entry: EntryPoint) -> str:
-    if entry.dist is None:
-        return entry.value
-    return f"{entry.dist.metadata['Name']} {entry.dist.version}"
 
 
 def _load(name: str, entry: EntryPoint) -> type[Backend]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import Protocol
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
 
-class ForkAware(Protocol):
-    def after_fork(self) -> None:
-        """Called in the new process: another thread may have been in the middle of anything."""
+    class ForkAware(Protocol):
+        def after_fork(self) -> None:
+            """Called in the new process: another thread may have been in the middle of it."""
 
 
 _things: weakref.WeakSet[ForkAware] = weakref.WeakSet()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
 
 from sen_host.errors import InvalidLimit
+from sen_host.records import record
 
 PAGE_BYTES = 65_536
 """The size of a page of linear memory (WebAssembly 2.0, section 4.2.8)."""
@@ -26,7 +26,7 @@ _RANGES: dict[str, tuple[int, int]] = {
 _OPTIONAL = frozenset({"fuel", "memory_bytes", "table_elements", "wall_clock_seconds"})
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The limits of a plugin. ``None`` switches a limit off, where it may be off.
 
@@ -60,8 +60,12 @@ class Limits:
     module_bytes: int = 256 * MIB
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            check_limit(field.name, getattr(self, field.name))
+        for name in LIMITS:
+            check_limit(name, getattr(self, name))
+
+
+LIMITS = tuple(Limits.__annotations__)
+"""The names of all limits."""
 
 
 def check_limit(name: str, value: object, *, source: str | None = None, none: str = "None") -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
 
-from sen_host.backend import Backend, Binding, Isolation, Module
+from sen_host.backend import Backend, Binding, Module
 from sen_host.forks import reset_after_fork
 from sen_host.limits import Limits
+from sen_host.records import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sen_host.backend import Isolation
     from sen_host.wasm.reader import ParsedModule
 
 

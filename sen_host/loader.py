@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Collection
 from time import perf_counter
-from typing import TYPE_CHECKING
 
+from sen_host import log
 from sen_host.backend import Backend, Binding, Capability, Module
-from sen_host.engines import IsolationChoice, open_backend
+from sen_host.engines import open_backend
 from sen_host.errors import (
     LimitNotEnforceable,
     ModuleCompilation,
@@ -22,11 +20,13 @@ from sen_host.loaded import LoadedModule, Terms
 from sen_host.plugin import Plugin, close_quietly
 from sen_host.plugin_file import read_plugin_file
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sen_host.cache.modules import KeptModules
     from sen_host.config import Config
-
-_log = logging.getLogger("sen_host")
+    from sen_host.engines import IsolationChoice
 
 
 class PluginLoader:
@@ -108,7 +108,7 @@ class PluginLoader:
             config.accept,
         )
         self._kept: KeptModules | None = None
-        _log.debug("plugins run on %s (%s)", self.backend, self.binding.engine)
+        log.debug("plugins run on %s (%s)", self.backend, self.binding.engine)
 
     @property
     def backend(self) -> str:
@@ -164,7 +164,7 @@ class PluginLoader:
         if found is not None:
             module, about = found
             plugin = self._plugin(module, data, path, about.has_start, about.has_resume)
-            _log.debug(
+            log.debug(
                 "loaded %s from the compile cache in %.1f ms",
                 path or f"{len(data):,} bytes",
                 (perf_counter() - started) * 1e3,
@@ -179,7 +179,7 @@ class PluginLoader:
         # Before a guest runs, which might get out of its sandbox.
         compiled = None if kept is None else kept.serialize(module)
         plugin = self._plugin(module, data, path, prepared.has_start, prepared.has_resume)
-        _log.debug(
+        log.debug(
             "loaded %s: checked and rewritten in %.1f ms, compiled in %.1f ms, manifest in %.1f ms",
             path or f"{len(data):,} bytes",
             (checked - started) * 1e3,

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable, Sequence
-from inspect import isawaitable
 from threading import get_ident
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from sen_host.abi import EXECUTE, MANIFEST, RESUME, Guest, instantiation_fault
 from sen_host.backend import Capability, Module, Trap
@@ -35,7 +31,11 @@ from sen_host.messages import (
     encode_args,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from types import TracebackType
+
     from sen_host.wasm.reader import ParsedModule
 
 MAX_EFFECTS = 1_000
@@ -147,7 +147,7 @@ class Plugin:
             raise Serialization(
                 f"the result of effect {effect_id} is of type {type(result).__name__}",
                 hint="it must be an HttpResponse, SleepComplete or EffectError"
-                + (" (for an async handler, use run_async)" if isawaitable(result) else ""),
+                + (" (for an async handler, use run_async)" if _is_awaitable(result) else ""),
             )
         payload = encode(result)
         return self._decode_result(self._call(RESUME, (effect_id,), payload))
@@ -204,7 +204,7 @@ class Plugin:
             if not isinstance(result, Effect):
                 break
             outcome = handler(result)
-            if not isawaitable(outcome):
+            if not _is_awaitable(outcome):
                 raise Serialization(
                     f"the handler returned {type(outcome).__name__}, which cannot be awaited",
                     hint="for a handler that is not async, use run",
@@ -394,6 +394,12 @@ def _this_thread() -> object:
     except AttributeError:
         token = _threads.token = object()
     return token
+
+
+def _is_awaitable(value: object) -> bool:
+    from inspect import isawaitable
+
+    return isawaitable(value)
 
 
 def close_quietly(module: Module, error: SenHostError) -> None:

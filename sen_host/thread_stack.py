@@ -8,12 +8,15 @@ figure, that is a segmentation fault.
 from __future__ import annotations
 
 import ctypes
-import platform
+import os
 import sys
 import threading
-from collections.abc import Callable
 
 from sen_host.errors import WrongThread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SPARE_BYTES = 128 * 1024
 """For the engine's frames around the guest's, and signal handlers."""
@@ -70,8 +73,8 @@ def _thread_stack() -> tuple[int, int]:
 
 
 def _stack_pointer_reader() -> Callable[[], int] | None:
-    offset = _POINTER_OFFSETS.get(platform.machine())
-    if sys.platform != "linux" or offset is None or platform.libc_ver()[0] != "glibc":
+    offset = _POINTER_OFFSETS.get(os.uname().machine)
+    if sys.platform != "linux" or offset is None or not _has_glibc():
         return None
     getcontext = ctypes.PyDLL(None).getcontext
 
@@ -81,6 +84,13 @@ def _stack_pointer_reader() -> Callable[[], int] | None:
         return int.from_bytes(context.raw[offset : offset + 8], sys.byteorder)
 
     return stack_pointer
+
+
+def _has_glibc() -> bool:
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
+    except (ValueError, OSError):  # another C library does not know the name
+        return False
 
 
 _stack_pointer = _stack_pointer_reader()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ ROOT = Path(__file__).parent.parent
 # A part may import those that stand before it. Packages count as one part.
 LAYERS = (
     "forks",
+    "records",
+    "log",
+    "distributions",
+    "user_dirs",
     "errors",
     "limits",
     "backend",
@@ -94,7 +99,9 @@ def test_every_part_of_the_host_has_a_layer() -> None:
 
 @pytest.mark.parametrize("path", files("backends"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_backend_imports_the_contract_only(path: Path) -> None:
-    allowed = {"backend", "errors", "limits", "thread_stack", "wasm"}
+    allowed = {"backend", "errors", "limits", "thread_stack", "wasm"} | {
+        *("records", "log", "distributions")
+    }
     for imported in imports(path):
         if imported.startswith("sen_host."):
             assert part_of(imported) in allowed, f"{path} imports {imported}"
@@ -107,6 +114,33 @@ def test_importing_the_host_loads_no_engine_and_no_user_interface() -> None:
     loaded = run_python(code).split()
     for name in (*ENGINES, *BACKENDS, "click", "rich", "platformdirs"):
         assert name not in loaded
+
+
+# Each takes a millisecond or more to import, and a plugin's first answer needs none.
+HEAVY = """
+asyncio bz2 click contextlib copy dataclasses difflib dis email importlib.metadata
+importlib.util inspect json logging lzma pathlib pickle platform platformdirs re rich selectors
+shutil signal socket string subprocess tempfile textwrap tomli tomllib traceback typing urllib
+uuid zipfile
+""".split()
+
+
+def test_what_a_process_needs_for_its_first_answer_is_little() -> None:
+    code = """
+import sys
+before = set(sys.modules)
+from sen_host import Config, Limits, Plugin, errors, messages, open_backend
+backend = open_backend("wasmtime", binding="c-api", isolation="none")
+config = Config.load(directory="/").with_arguments(limits=Limits(fuel=5))
+sample = messages.PluginManifest.new(messages.CommandSpec("name", "about"))
+assert messages.decode(messages.PluginManifest, messages.encode(sample)) == sample
+import sen_host_wasmtime.engine as engine
+engine.engine_for(engine.Settings(config.limits.stack_bytes, deadline=False))
+print(*sorted(set(sys.modules) - before))
+"""
+    loaded = run_python(code, SEN_HOST_CONFIG="none").split()
+    assert "sen_host.plugin" in loaded
+    assert [name for name in loaded if name in HEAVY or name.startswith("sen_host.wasm")] == []
 
 
 @pytest.mark.parametrize(("backend", "absent"), [("wasmtime", "wasmer"), ("wasmer", "wasmtime")])
@@ -124,9 +158,14 @@ greet.close()
     assert run_python(code).strip() == "Hello, Alice!"
 
 
-def run_python(code: str) -> str:
+def run_python(code: str, **environ: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -12,11 +12,13 @@ No engine is imported before a binding is used.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from sen_host.backend import Backend, Binding, Module
 from sen_host.limits import Limits
 from sen_host_wasmer.bindings import NATIVE, native_binding, sdk_binding
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class WasmerBackend(Backend):

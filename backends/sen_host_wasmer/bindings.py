@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.machinery import EXTENSION_SUFFIXES
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
-from pathlib import Path
 
 from sen_host.backend import Binding, Capability, Lack
+from sen_host.distributions import package_folders, version
 
 NATIVE = "native"
 SDK = "sdk"
@@ -27,7 +24,7 @@ _INSTALL_SDK = f"pip install '{_SDK_REQUIREMENT}'"
 
 def native_binding() -> Binding:
     """Wasmer in process, through ``wasmer`` and ``wasmer-compiler-cranelift``."""
-    installed = {name: _version(name) for name in ("wasmer", "wasmer-compiler-cranelift")}
+    installed = {name: version(name) for name in ("wasmer", "wasmer-compiler-cranelift")}
     reason, remedy = _native_fault(installed)
     return Binding(
         name=NATIVE,
@@ -52,7 +49,7 @@ def native_binding() -> Binding:
 
 def sdk_binding() -> Binding:
     """Wasmer 7 through ``wasmer-sdk``, in a worker process."""
-    installed = {"wasmer-sdk": _version("wasmer-sdk")}
+    installed = {"wasmer-sdk": version("wasmer-sdk")}
     reason, remedy = _sdk_fault(installed["wasmer-sdk"])
     return Binding(
         name=SDK,
@@ -130,24 +127,16 @@ def _sdk_fault(found: str | None) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
-
-
 def _labels(installed: dict[str, str | None]) -> tuple[str, ...]:
     return tuple(name if found is None else f"{name} {found}" for name, found in installed.items())
 
 
 def _has_native_module(package: str) -> bool:
-    spec = find_spec(package)
-    if spec is None or spec.submodule_search_locations is None:
-        return False
+    from importlib.machinery import EXTENSION_SUFFIXES
+
     return any(
-        Path(folder, package + suffix).is_file()
-        for folder in spec.submodule_search_locations
+        os.path.isfile(os.path.join(folder, package + suffix))
+        for folder in package_folders(package)
         for suffix in EXTENSION_SUFFIXES
     )
 

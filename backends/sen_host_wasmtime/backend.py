@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import ctypes
-import re
 import weakref
-from collections.abc import Callable
 from ctypes import byref, c_void_p
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NamedTuple, NoReturn
 
 from sen_host.backend import Backend, Binding, FuncType, Instance, Module, Trap
+from sen_host.distributions import version
 from sen_host.errors import EngineFault, ModuleCompilation, TrapKind
 from sen_host.limits import Limits
+from sen_host.records import record
 from sen_host.thread_stack import check_thread_stack
 from sen_host_wasmtime import capi
 from sen_host_wasmtime.engine import Engine, Settings, engine_for
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
 INSTALL = "pip install 'sen-host[wasmtime]'"
 
@@ -49,9 +52,8 @@ class WasmtimeBackend(Backend):
 
     @classmethod
     def bindings(cls) -> tuple[Binding, ...]:
-        try:
-            installed = version("wasmtime")
-        except PackageNotFoundError:
+        installed = version("wasmtime")
+        if installed is None:
             return (_binding("Wasmtime", "wasmtime", "the package wasmtime is not installed"),)
         reason = None
         if installed.partition(".")[0] != str(capi.PROVEN_MAJOR_VERSION):
@@ -251,15 +253,13 @@ class WasmtimeInstance(Instance):
         return invoke
 
 
-class _Global(NamedTuple):
+@record(frozen=True, slots=True)
+class _Global:
     """References to a ``wasmtime_global_t`` and to a value to get or set, and its integer."""
 
     reference: Any
     value: Any
     slot: Any
-
-
-_NUMBER = re.compile(r"^\d+: ")
 
 
 def _binding(engine: str, package: str, reason: str | None) -> Binding:
@@ -300,4 +300,5 @@ def _invalid(text: str) -> ModuleCompilation:
 def _cause(text: str) -> str:
     """The innermost cause of a chain as Wasmtime prints it."""
     last = text.strip().rpartition("\n")[2].strip()
-    return _NUMBER.sub("", last).removeprefix("wasm trap: ")
+    number, colon, cause = last.partition(": ")
+    return (cause if colon and number.isdecimal() else last).removeprefix("wasm trap: ")

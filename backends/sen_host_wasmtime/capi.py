@@ -9,7 +9,7 @@ prepared once. The layouts are those of the C headers of Wasmtime 50 (`val.h`,
 from __future__ import annotations
 
 import ctypes
-import platform
+import os
 import sys
 from ctypes import (
     POINTER,
@@ -22,10 +22,13 @@ from ctypes import (
     c_uint64,
     c_void_p,
 )
-from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from functools import cache
+
+from sen_host.distributions import package_folders
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PROVEN_MAJOR_VERSION = 50
 
@@ -112,11 +115,10 @@ class ByteVector(ctypes.Structure):
 
 
 _P = c_void_p
-_Signatures = dict[str, tuple[Any, tuple[Any, ...]]]
 
 # name -> (result, arguments). These run guest code or take long: they let go
 # of the interpreter lock.
-_RELEASING: _Signatures = {
+_RELEASING: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "wasmtime_module_validate": (_P, (_P, ctypes.c_char_p, c_size_t)),
     "wasmtime_module_new": (_P, (_P, ctypes.c_char_p, c_size_t, POINTER(_P))),
     "wasmtime_module_serialize": (_P, (_P, _P)),
@@ -126,7 +128,7 @@ _RELEASING: _Signatures = {
 }
 
 # These take less time than letting go of the interpreter lock would.
-_HOLDING: _Signatures = {
+_HOLDING: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "wasm_config_new": (_P, ()),
     "wasm_engine_new_with_config": (_P, (_P,)),
     "wasmtime_config_max_wasm_stack_set": (None, (_P, c_size_t)),
@@ -169,27 +171,25 @@ BOOLEAN_SETTINGS = (
 )
 
 
-def library_path() -> Path | None:
+def library_path() -> str | None:
     """Where the installed ``wasmtime`` package keeps its shared library, or None.
 
     Does not import the package.
     """
-    spec = find_spec("wasmtime")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    machine = {"AMD64": "x86_64", "arm64": "aarch64", "ARM64": "aarch64"}.get(
-        platform.machine(), platform.machine()
-    )
+    machine = os.uname().machine
+    machine = {"AMD64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
     name = "_libwasmtime.dylib" if sys.platform == "darwin" else "_libwasmtime.so"
-    path = Path(spec.submodule_search_locations[0]) / f"{sys.platform}-{machine}" / name
-    return path if path.is_file() else None
+    for folder in package_folders("wasmtime"):
+        path = f"{folder}/{sys.platform}-{machine}/{name}"
+        return path if os.path.isfile(path) else None
+    return None
 
 
 class CApi:
     """The functions of the C API that the backend uses, as attributes."""
 
-    def __init__(self, path: Path) -> None:
-        releasing, holding = ctypes.CDLL(str(path)), ctypes.PyDLL(str(path))
+    def __init__(self, path: str) -> None:
+        releasing, holding = ctypes.CDLL(path), ctypes.PyDLL(path)
         for name, (result, arguments) in _RELEASING.items():
             self._add(releasing, name, result, arguments)
         for name, (result, arguments) in _HOLDING.items():
@@ -238,7 +238,7 @@ class CApi:
         return data
 
 
-@lru_cache(maxsize=1)
+@cache
 def load() -> CApi:
     """The C API of the installed package, loaded once.
 

@@ -6,16 +6,17 @@ import math
 import os
 import threading
 import time
-from typing import NamedTuple
 
 from sen_host.errors import EngineCreation
+from sen_host.records import record
 from sen_host_wasmtime.capi import BOOLEAN_SETTINGS, CApi, load
 
 TICK_SECONDS = 0.01
 IDLE_SECONDS = 5.0
 
 
-class Settings(NamedTuple):
+@record(frozen=True, slots=True)
+class Settings:
     """What an engine is configured by; modules compiled by one fit no other."""
 
     stack_bytes: int

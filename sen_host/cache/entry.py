@@ -17,15 +17,19 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import Any, Literal, NamedTuple
 from zlib import crc32
 
 import msgpack
 
 from sen_host.cache.directory import Foreign
+from sen_host.records import NamedTuple
 
-Kind = Literal["compiled", "rewritten"]
-"""What the data are: what the engine serialized, or the module as the host rewrote it."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    Kind = Literal["compiled", "rewritten"]
+    """What the data are: what the engine serialized, or the module as the host rewrote it."""
 
 MOST_BYTES = 1 << 30
 """A larger file is no entry."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-
+from sen_host import log
 from sen_host.backend import Backend, Module
-from sen_host.cache.entry import Description, Kind
+from sen_host.cache.entry import Description
 from sen_host.cache.key import Keys, NoCode
 from sen_host.cache.settings import CacheSettings
 from sen_host.cache.store import CompileCache
 from sen_host.errors import EngineFault, ModuleCompilation, SenHostError, WorkerDied
 from sen_host.limits import Limits
 
-_NAME_CHARACTERS = 100
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sen_host.cache.entry import Kind
 
-_log = logging.getLogger("sen_host")
+_NAME_CHARACTERS = 100
 
 
 def open_cache(
@@ -24,7 +25,7 @@ def open_cache(
     try:
         keys = Keys(backend, limits, accept)
     except NoCode as error:
-        _log.debug("no compile cache: what the code of %s is cannot be told", error)
+        log.debug("no compile cache: what the code of %s is cannot be told", error)
         return None
     return KeptModules(backend, limits, keys, CompileCache(settings))
 
@@ -66,7 +67,7 @@ class KeptModules:
         try:
             return module.serialize()
         except SenHostError as error:
-            _log.debug("a module is kept as it was rewritten: %s", error)
+            log.debug("a module is kept as it was rewritten: %s", error)
             return None
 
     def keep(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, fields
 
 from sen_host.errors import ConfigError
 from sen_host.limits import MIB
+from sen_host.records import record
 
 _MAX_BYTES = MIB, 2**63 - 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class CacheSettings:
     """Whether compiled modules are kept, where, and how many.
 
@@ -31,8 +31,8 @@ class CacheSettings:
     max_bytes: int = 512 * MIB
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            check_setting(field.name, getattr(self, field.name))
+        for name in ("enabled", "directory", "max_bytes"):
+            check_setting(name, getattr(self, name))
 
 
 def check_setting(name: str, value: object, *, source: str | None = None) -> None:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
 
+from sen_host import log
 from sen_host.cache import directory as disk
 from sen_host.cache import entry
 from sen_host.cache.entry import Description
 from sen_host.cache.settings import CacheSettings, default_directory
 from sen_host.errors import EnvironmentFault
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
     from sen_host.cache.upkeep import Entry, Removed
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 TOUCH_SECONDS = 300.0
 """A use is noted if the last one that was noted is so long ago: a read need not be a write."""
 
-_log = logging.getLogger("sen_host")
 _warned: set[str] = set()
 
 
@@ -50,7 +51,7 @@ class CompileCache:
         front = entry.encode(description, data)
         size = len(front) + len(data)
         if size > min(self.max_bytes, entry.MOST_BYTES):
-            _log.debug("not kept in the compile cache: its %s bytes are too many", f"{size:,}")
+            log.debug("not kept in the compile cache: its %s bytes are too many", f"{size:,}")
             return
 
         from sen_host.cache.upkeep import evict
@@ -119,13 +120,13 @@ class CompileCache:
             return None
 
     def _drop(self, directory: int, name: str, reason: object) -> None:
-        _log.debug("dropped %s from the compile cache: %s", name, reason)
+        log.debug("dropped %s from the compile cache: %s", name, reason)
         disk.remove_file(directory, name)
 
     def _in_directory(self, action: Callable[[int], T], otherwise: T, *, create: bool = False) -> T:
         """What ``action`` returns for the open directory; ``otherwise`` if that fails."""
         if self.path is None:
-            _log.debug("no compile cache: the user has no home directory")
+            log.debug("no compile cache: the user has no home directory")
             return otherwise
         try:
             with disk.opened(self.path, create=create) as directory:
@@ -133,7 +134,7 @@ class CompileCache:
         except disk.Unsafe as unsafe:
             if self.path not in _warned:
                 _warned.add(self.path)
-                _log.warning(
+                log.warning(
                     "the compile cache %s is not used: %s (remedy: %s)",
                     self.path,
                     unsafe,
@@ -143,7 +144,7 @@ class CompileCache:
             # Before the first entry is written there is no directory.
             if create or not isinstance(error, FileNotFoundError):
                 reason = error.strerror or error
-                _log.debug("the compile cache %s cannot be used: %s", self.path, reason)
+                log.debug("the compile cache %s cannot be used: %s", self.path, reason)
         return otherwise
 
 

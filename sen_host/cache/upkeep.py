@@ -5,12 +5,12 @@ All functions take an open directory. A cached load has no need of this file.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import time
 from typing import NamedTuple
 
+from sen_host import log
 from sen_host.cache import directory as disk
 from sen_host.cache import entry
 from sen_host.cache.entry import Description
@@ -23,8 +23,6 @@ CLOCK_SECONDS = 3600.0
 
 _ENTRY = re.compile(r"[0-9a-f]{64}\.mod")
 _TEMPORARY = re.compile(r"tmp-([0-9]{1,9})-[0-9a-f]{16}")
-
-_log = logging.getLogger("sen_host")
 
 
 class File(NamedTuple):
@@ -102,7 +100,7 @@ def evict(directory: int, max_bytes: int) -> Removed:
         excess -= file.size
     removed = _remove(directory, leaving)
     if removed.files:
-        _log.debug("removed %d files from the compile cache", removed.files)
+        log.debug("removed %d files from the compile cache", removed.files)
     return removed
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +12,7 @@ from sen_host.cache.settings import CacheSettings
 from sen_host.cli.output import setting as shown_setting
 from sen_host.config import SETTINGS, Config, Setting
 from sen_host.limits import Limits
+from sen_host.records import defaults
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -54,7 +54,6 @@ _HELP: dict[str, tuple[str, str]] = {
 }
 
 
-@dataclass
 class Call:
     """One use of the command line.
 
@@ -66,11 +65,19 @@ class Call:
         facts: what is known by now, for the JSON of an error.
     """
 
-    flags: dict[str, str | None] = field(default_factory=dict)
-    json: bool = False
-    verbose: int = 0
-    traceback: bool = False
-    facts: dict[str, Any] = field(default_factory=dict)
+    def __init__(
+        self,
+        flags: dict[str, str | None] | None = None,
+        *,
+        json: bool = False,
+        verbose: int = 0,
+        traceback: bool = False,
+    ) -> None:
+        self.flags = flags or {}
+        self.json = json
+        self.verbose = verbose
+        self.traceback = traceback
+        self.facts: dict[str, Any] = {}
 
     def config(self) -> Config:
         """The configuration, with the options as its strongest source.
@@ -175,9 +182,9 @@ def _setting_option(setting: Setting) -> Callable[[Any], Any]:
     if setting.kind == "switch":
         return click.option(setting.option, _name(setting), flag_value="false", help=help)
     if setting.limit is not None:
-        help += _default(setting, getattr(Limits, setting.limit))
+        help += _default(setting, defaults(Limits)[setting.limit])
     elif setting.kind == "bytes":
-        help += _default(setting, CacheSettings.max_bytes)
+        help += _default(setting, defaults(CacheSettings)["max_bytes"])
     return click.option(
         setting.option,
         _name(setting),
@@ -214,13 +221,12 @@ def _log_to_stderr(context: click.Context) -> None:
 def _complete_backend(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    from importlib.metadata import entry_points
-
     from click.shell_completion import CompletionItem
 
+    from sen_host.distributions import entry_points
     from sen_host.engines import GROUP
 
-    names = ["auto", *sorted({entry.name for entry in entry_points(group=GROUP)})]
+    names = ["auto", *sorted({entry.name for entry in entry_points(GROUP)})]
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, NamedTuple
+from types import MappingProxyType
 
+from sen_host import log
 from sen_host.cache.settings import CacheSettings
-from sen_host.config.files import ConfigFile, FileLayer, find_files, read_values
+from sen_host.config.files import ConfigFile, find_files, read_values
 from sen_host.config.settings import (
     AUTO,
     SETTINGS,
@@ -21,14 +19,27 @@ from sen_host.config.settings import (
     shown,
 )
 from sen_host.errors import ConfigError, UnknownBackend
-from sen_host.limits import Limits
+from sen_host.limits import LIMITS, Limits
+from sen_host.records import defaults, record, replace
 
-Isolation = Literal["auto", "none", "process"]
-Layer = Literal["default", FileLayer, "environment", "command line", "argument"]
-"""The sources of values, the weakest first."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from typing import Any, Literal
+
+    from sen_host.config.files import FileLayer
+
+    Isolation = Literal["auto", "none", "process"]
+    Layer = Literal["default", FileLayer, "environment", "command line", "argument"]
+    """The sources of values, the weakest first."""
+
+    _Values = dict[str, tuple[Any, "Origin"]]
+else:
+    Isolation = Layer = str
 
 
-class Origin(NamedTuple):
+@record(frozen=True, slots=True)
+class Origin:
     """Where a value came from. Its text names the place, e.g. ``sen-host.toml:3``.
 
     Attributes:
@@ -54,12 +65,8 @@ class Origin(NamedTuple):
 _DEFAULT = Origin("default")
 _ARGUMENT = Origin("argument")
 
-_Values = dict[str, tuple[Any, Origin]]
 
-_log = logging.getLogger("sen_host")
-
-
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Config:
     """What to run plugins with. Made by ``load`` or ``defaults``, or from values.
 
@@ -85,9 +92,9 @@ class Config:
     binding: str | None = None
     isolation: Isolation = "auto"
     accept: frozenset[str] = frozenset()
-    limits: Limits = field(default_factory=Limits)
-    cache: CacheSettings = field(default_factory=CacheSettings)
-    origins: Mapping[str, Origin] = field(default_factory=dict)
+    limits: Limits = Limits()
+    cache: CacheSettings = CacheSettings()
+    origins: Mapping[str, Origin] = MappingProxyType({})
     files: tuple[ConfigFile, ...] = ()
 
     def __post_init__(self) -> None:
@@ -136,7 +143,7 @@ class Config:
         files = find_files(_start(directory), environ)
         for file in files:
             what = "configuration file" if file.exists else "no configuration file"
-            _log.debug("%s %s", what, file.path)
+            log.debug("%s %s", what, file.path)
         layers = [_from_file(file) for file in files if file.exists]
         layers.append(_from_environment(environ))
         layers.append(_from_flags(flags or {}))
@@ -177,8 +184,8 @@ class Config:
         }
         if limits is not None:
             _check_type("limits", limits, Limits)
-            for limit in fields(Limits):
-                key, value = f"limits.{limit.name}", getattr(limits, limit.name)
+            for name in LIMITS:
+                key, value = f"limits.{name}", getattr(limits, name)
                 values[key] = value, _DEFAULT if value == _default(key) else _ARGUMENT
         return self._with(values)
 
@@ -240,7 +247,7 @@ class Config:
 
 def _default(key: str) -> Any:
     table, _, name = key.rpartition(".")
-    return getattr({"": Config, "limits": Limits, "cache": CacheSettings}[table], name)
+    return defaults({"": Config, "limits": Limits, "cache": CacheSettings}[table])[name]
 
 
 def _check_type(key: str, value: object, wanted: type) -> None:
@@ -288,7 +295,11 @@ def _from_environment(environ: Mapping[str, str]) -> _Values:
             raise ConfigError(
                 "no such variable is known",
                 source=str(origin),
-                hint=nearest(variable, (*settings, USER_FILE_VARIABLE), named and named.variable),
+                hint=nearest(
+                    variable,
+                    (*settings, USER_FILE_VARIABLE),
+                    None if named is None else named.variable,
+                ),
             )
         if environ[variable]:  # an empty variable is as good as none
             values[setting.key] = from_text(setting, environ[variable], str(origin)), origin
@@ -305,7 +316,7 @@ def _from_flags(flags: Mapping[str, str | None]) -> _Values:
                 f"flags has the unknown key {shown(key)}",
                 source=str(_ARGUMENT),
                 key=str(key),
-                hint=nearest(str(key), SETTINGS, named and named.key),
+                hint=nearest(str(key), SETTINGS, None if named is None else named.key),
             )
         if text is not None:
             if not isinstance(text, str):

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple, NoReturn
 
 from sen_host.config.settings import (
     NONE,
@@ -19,8 +16,17 @@ from sen_host.config.settings import (
     shown,
 )
 from sen_host.errors import ConfigError
+from sen_host.records import record
+from sen_host.user_dirs import user_directory
 
-FileLayer = Literal["project", "pyproject", "user"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any, Literal, NoReturn
+
+    FileLayer = Literal["project", "pyproject", "user"]
+else:
+    FileLayer = str
 
 PROJECT_FILES: tuple[tuple[FileLayer, str], ...] = (
     ("project", "sen-host.toml"),
@@ -33,7 +39,8 @@ MAX_FILE_BYTES = 1 << 20
 _TABLES = ("limits", "cache")
 
 
-class ConfigFile(NamedTuple):
+@record(frozen=True, slots=True)
+class ConfigFile:
     """A file that the configuration is read from, or would be.
 
     Attributes:
@@ -49,7 +56,8 @@ class ConfigFile(NamedTuple):
     exists: bool
 
 
-class FileValue(NamedTuple):
+@record(frozen=True, slots=True)
+class FileValue:
     """A checked value and the line of its key."""
 
     value: Any
@@ -81,7 +89,7 @@ def read_values(file: ConfigFile) -> dict[str, FileValue]:
             a setting. The error names the file and, where there is one, the line.
     """
     text = _read_text(file)
-    if file.layer == "pyproject" and not re.search(r"sen[-_]host", text):
+    if file.layer == "pyproject" and "sen-host" not in text and "sen_host" not in text:
         return {}
     document = _parse(file, text)
     prefix: tuple[str, ...] = ()
@@ -187,6 +195,8 @@ def _parse(file: ConfigFile, text: str) -> dict[str, Any]:
 
 def _syntax_error(message: str, text: str) -> tuple[str, int | None]:
     """Part the parser's message into what is wrong, and the line."""
+    import re
+
     match = re.fullmatch(
         r"(?P<reason>.*?) \(at (?:line (?P<line>\d+), column \d+|end of document)\)",
         message,
@@ -198,14 +208,12 @@ def _syntax_error(message: str, text: str) -> tuple[str, int | None]:
     return match["reason"], int(line) if line else text.count("\n", 0, len(text) - 1) + 1
 
 
-# A word, or a size with its unit, without quotes.
-_BARE_TEXT = re.compile(
-    r"[^#\"']*=\s*(?:[A-Za-z]|\d[\d_.]*\s*(?:[KMG]i?)?B\b)[^\"']*", re.IGNORECASE
-)
-
-
 def _syntax_hint(line: str) -> str | None:
-    return "put quotes around text" if _BARE_TEXT.fullmatch(line) else None
+    import re
+
+    # A word, or a size with its unit, without quotes.
+    bare = r"[^#\"']*=\s*(?:[A-Za-z]|\d[\d_.]*\s*(?:[KMG]i?)?B\b)[^\"']*"
+    return "put quotes around text" if re.fullmatch(bare, line, re.IGNORECASE) else None
 
 
 def _read_text(file: ConfigFile) -> str:
@@ -272,9 +280,7 @@ def _user_file(environ: Mapping[str, str]) -> Iterator[ConfigFile]:
             )
         yield ConfigFile("user", path, path, exists=True)
         return
-    from platformdirs import user_config_dir
-
-    path = os.path.join(user_config_dir("sen-host", appauthor=False), "config.toml")
+    path = os.path.join(user_directory("config"), "config.toml")
     yield ConfigFile("user", path, path, exists=_is_there(path, path))
 
 

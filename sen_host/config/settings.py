@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple
 
 from sen_host.cache.settings import check_setting as check_cache_setting
 from sen_host.errors import ConfigError, InvalidLimit
 from sen_host.limits import check_limit
-from sen_host.wasm.exceptions import FEATURES
+from sen_host.records import record
 
-Kind = Literal["name", "choice", "names", "count", "bytes", "seconds", "switch", "path"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, Literal
+
+    Kind = Literal["name", "choice", "names", "count", "bytes", "seconds", "switch", "path"]
 
 NONE = "none"
 """The word that switches off a limit: TOML, variables and options have no null.
@@ -38,14 +40,13 @@ _OPTIONAL = frozenset(
     }
 )
 
-_SIZE = re.compile(r"(\d[\d_]*) ?(B|KiB|MiB|GiB)?", re.IGNORECASE)
-_NUMBER = re.compile(r"[+-]?\d[\d_]*")
 _UNITS = {"b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _SHOWN = 60
 _SWITCH = {"true": True, "1": True, "false": False, "0": False}
 
 
-class Setting(NamedTuple):
+@record(frozen=True, slots=True)
+class Setting:
     """One setting.
 
     Attributes:
@@ -130,8 +131,10 @@ def from_toml(setting: Setting, value: Any, source: str) -> Any:
 
 def from_text(setting: Setting, text: str, source: str) -> Any:
     """Like ``from_toml``, for the text of a variable or an option."""
+    import re
+
     value: Any = text.strip()
-    if setting.kind == "count" and _NUMBER.fullmatch(value):
+    if setting.kind == "count" and re.fullmatch(r"[+-]?\d[\d_]*", value):
         value = _whole(setting, value, source)
     elif setting.kind == "names":
         names = [] if value == NONE else value.split(",")
@@ -219,18 +222,28 @@ def _names(setting: Setting, value: Any, source: str) -> frozenset[str]:
     for name in value:
         if not isinstance(name, str):
             raise _wrong(setting, value, source)
-        if name not in FEATURES:
+        known = _features()
+        if name not in known:
             raise ConfigError(
                 f"{setting.key} has {shown(name)}, which is no exception of the profile",
                 source=source,
                 key=setting.key,
-                hint=nearest(name, FEATURES),
+                hint=nearest(name, known),
             )
     return frozenset(value)
 
 
+def _features() -> tuple[str, ...]:
+    """The names that ``accept`` may hold. Few ask for any of them."""
+    from sen_host.wasm.exceptions import FEATURES
+
+    return tuple(FEATURES)
+
+
 def _size(setting: Setting, text: str, source: str) -> int:
-    match = _SIZE.fullmatch(text.strip())
+    import re
+
+    match = re.fullmatch(r"(\d[\d_]*) ?(B|KiB|MiB|GiB)?", text.strip(), re.IGNORECASE)
     if match is None:
         raise _wrong(setting, text, source)
     digits, unit = match.groups()
@@ -255,7 +268,7 @@ def _is_number(value: Any, *, fraction: bool) -> bool:
 _WANTED: dict[Kind, str] = {
     "name": "a name",
     "choice": "a name",
-    "names": f'a list of names, e.g. ["{next(iter(FEATURES))}"]',
+    "names": 'a list of names, e.g. ["simd"]',
     "count": "a whole number",
     "bytes": 'a number of bytes or a size such as "64 MiB" (units: B, KiB, MiB, GiB)',
     "seconds": "a number of seconds",
@@ -271,6 +284,8 @@ def _wrong(setting: Setting, value: Any, source: str) -> ConfigError:
     message = f"{setting.key} is {shown(value)}; it must be {wanted}"
     if setting.limit is not None:
         return InvalidLimit(message, source=source, key=setting.limit)
-    allowed = {"choice": ISOLATIONS, "names": tuple(FEATURES)}.get(setting.kind)
-    hint = None if allowed is None else f"allowed: {', '.join(allowed)}"
+    hint = None
+    if setting.kind in ("choice", "names"):
+        allowed = ISOLATIONS if setting.kind == "choice" else _features()
+        hint = f"allowed: {', '.join(allowed)}"
     return ConfigError(message, source=source, key=setting.key, hint=hint)

@@ -8,8 +8,7 @@ holds the rules of the protocol; the worker's side is ``worker``, the host's
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sen_host.isolation.process import ProcessBackend
 

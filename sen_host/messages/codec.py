@@ -12,30 +12,34 @@ reasonable plugin comes near them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, TypeVar
-
 import msgpack
 
 from sen_host.errors import Deserialization, Serialization
 from sen_host.messages.reader import Fault, Reader, Writer
 from sen_host.messages.schema import ARGS, ROOTS
-from sen_host.messages.shapes import Shape
 from sen_host.messages.types import ExecuteResult, Message, Success
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Final, Literal, TypeVar
+
+    from sen_host.messages.shapes import Shape
+
+    Form = Literal["map", "array"]
+    """How structs are written: by field name (``to_vec_named`` in Rust) or by
+    position (``to_vec``)."""
+
+    _M = TypeVar("_M", bound=Message)
+else:
+    Form = str
 
 MAX_MESSAGE_BYTES: Final = 16 << 20
 """Longest message that is decoded unless the caller says otherwise: 16 MiB."""
 
-Form = Literal["map", "array"]
-"""How structs are written: by field name (``to_vec_named`` in Rust) or by
-position (``to_vec``)."""
-
-_M = TypeVar("_M", bound=Message)
-
 _SUCCESS_PREFIX = b"\x81\xa7Success"
 
-# What Success(text) does, without the detour that a frozen dataclass takes in
-# __init__: it saves a quarter of the cost of the short cut in decode.
+# What Success(text) does, without the detour that a record takes in __init__.
 _new = object.__new__
 _set_text = Success.__dict__["text"].__set__
 

@@ -9,10 +9,20 @@ message cannot make the host allocate more than its typed values need.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, TypeVar
-
 from msgpack import OutOfData, StackError, Unpacker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal, TypeVar
+
+    Kind = Literal[
+        "nil", "bool", "uint", "int", "float", "str", "bin", "array", "map", "ext", "reserved"
+    ]
+    """The kind of a MessagePack value. ``uint`` and ``int`` tell the encodings
+    apart, not the values: 1 may be written either way."""
+
+    _T = TypeVar("_T")
 
 MAX_DEPTH = 128
 """Deepest nesting of the typed containers of a message: maps and arrays that
@@ -22,12 +32,6 @@ unknown keys are not typed; msgpack itself stops at 1,024 levels in them."""
 MAX_ELEMENTS = 1 << 20
 """Most map entries and array elements that the typed containers of one message
 may declare, all together. It bounds the time and the memory of a decode."""
-
-Kind = Literal[
-    "nil", "bool", "uint", "int", "float", "str", "bin", "array", "map", "ext", "reserved"
-]
-"""The kind of a MessagePack value. ``uint`` and ``int`` tell the encodings
-apart, not the values: 1 may be written either way."""
 
 IDENTIFIERS = frozenset({"str", "bin", "uint"})
 """The kinds that can name a field or a variant: by text or by index."""
@@ -49,8 +53,6 @@ _DESCRIPTIONS: dict[Kind, str] = {
 }
 
 _CUT_OFF = "the message is cut off"
-
-_T = TypeVar("_T")
 
 # The markers 0x00 to 0xff in runs of one kind.
 _RUNS: tuple[tuple[Kind, int], ...] = (

@@ -1,16 +1,12 @@
-"""Which shape each message class has: the enums by table, the rest by its fields."""
+"""Which shape each message class has: the wire's side of ``types``."""
 
 from __future__ import annotations
-
-import dataclasses
-import types
-from enum import Enum
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from sen_host.messages import types as messages
 from sen_host.messages.shapes import (
     MISSING,
     TEXT,
+    Char,
     Enumeration,
     Field,
     Flag,
@@ -20,95 +16,160 @@ from sen_host.messages.shapes import (
     Pair,
     Shape,
     Struct,
+    Unsigned,
     Variant,
 )
+from sen_host.records import defaults
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import Any
 
 _ERROR_HINT = (
     'the host needs {"Error": {"code": 1, "message": "text"}};'
     ' some SDKs, the Zig SDK among them, send {"Error": "text"}'
 )
 
-_structs: dict[type[Any], Struct] = {}
+
+def _struct(
+    type_: type[Any],
+    shapes: dict[str, Shape],
+    *,
+    omit: Collection[str] = (),
+    text_hint: str | None = None,
+) -> Struct:
+    """The shape of a struct; ``shapes`` are those of its fields, in order.
+
+    A field in ``omit`` is left out on the wire where it has its default.
+    """
+    struct = Struct(type_, text_hint=text_hint)
+    _fill(struct, type_, shapes, omit)
+    return struct
 
 
-def _struct(type_: type[Any], *, text_hint: str | None = None) -> Struct:
-    """The shape of a dataclass, made once, so that a class can hold itself."""
-    if type_ not in _structs:
-        _structs[type_] = struct = Struct(type_, text_hint=text_hint)
-        hints = get_type_hints(type_, include_extras=True)
-        struct.fill([_field(field, hints[field.name]) for field in dataclasses.fields(type_)])
-    return _structs[type_]
+def _fill(
+    struct: Struct, type_: type[Any], shapes: dict[str, Shape], omit: Collection[str] = ()
+) -> None:
+    assert tuple(shapes) == type_.__match_args__, type_
+    default_of = defaults(type_)
+    struct.fill(
+        [
+            Field(name, shape, default_of.get(name, MISSING), name in omit)
+            for name, shape in shapes.items()
+        ]
+    )
 
 
-def _field(field: dataclasses.Field[Any], hint: Any) -> Field:
-    default = MISSING if field.default is dataclasses.MISSING else field.default
-    omit = messages.OMIT_DEFAULT in getattr(hint, "__metadata__", ())
-    return Field(field.name, _shape(hint), default, omit)
-
-
-def _shape(hint: Any) -> Shape:
-    origin, args = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        declared = [extra for extra in hint.__metadata__ if isinstance(extra, Shape)]
-        return declared[0] if declared else _shape(args[0])
-    if origin in (Union, types.UnionType):
-        inner, none = args
-        assert none is type(None)
-        return Option(_shape(inner))
-    if origin is tuple:
-        return Pair() if args == (str, str) else ListOf(_shape(args[0]))
-    if hint is str:
-        return TEXT
-    if hint is bool:
-        return Flag()
-    if issubclass(hint, Enum):
-        units = [Variant(member.value, hint, unit=member) for member in hint]
-        return Enumeration(hint.__name__, units)
-    return _struct(hint)
-
-
-def _newtype(type_: type[Any]) -> Newtype:
-    (field,) = dataclasses.fields(type_)
-    return Newtype(type_, field.name, TEXT)
-
-
-ARGS = ListOf(TEXT)
+_FLAG = Flag()
+_U8, _U16, _U32, _U64 = (Unsigned(bits) for bits in (8, 16, 32, 64))
+_MAYBE_TEXT = Option(TEXT)
+_TEXTS = ListOf(TEXT)
+_HEADERS = ListOf(Pair())
 
 # The order of the variants is their index on the wire.
-_EFFECTS = (messages.HttpGet, messages.HttpPost, messages.Sleep)
-_EFFECT = Enumeration("Effect", [Variant(t.__name__, t, _struct(t)) for t in _EFFECTS])
+_PROTOCOL = Enumeration(
+    "NetProtocol",
+    [Variant(unit.value, messages.NetProtocol, unit=unit) for unit in messages.NetProtocol],
+)
+_PATH = _struct(messages.PathPattern, {"pattern": TEXT, "recursive": _FLAG})
+_PATHS = ListOf(_PATH)
+_NET = _struct(
+    messages.NetPattern,
+    {"host": TEXT, "port": Option(_U16), "protocol": _PROTOCOL},
+    omit=("port",),
+)
+_STDIO = _struct(messages.StdioCapability, {"stdin": _FLAG, "stdout": _FLAG, "stderr": _FLAG})
+_CAPABILITIES_FIELDS: dict[str, Shape] = {
+    "fs_read": _PATHS,
+    "fs_write": _PATHS,
+    "env_read": _TEXTS,
+    "net": ListOf(_NET),
+    "stdio": _STDIO,
+}
+_CAPABILITIES = _struct(messages.Capabilities, _CAPABILITIES_FIELDS, omit=_CAPABILITIES_FIELDS)
+_ARG = _struct(
+    messages.ArgSpec,
+    {
+        "name": TEXT,
+        "long": _MAYBE_TEXT,
+        "short": Option(Char()),
+        "required": _FLAG,
+        "help": TEXT,
+        "value_name": _MAYBE_TEXT,
+        "default_value": _MAYBE_TEXT,
+        "possible_values": Option(_TEXTS),
+    },
+)
+_COMMAND = Struct(messages.CommandSpec)
+_fill(
+    _COMMAND,
+    messages.CommandSpec,
+    {
+        "name": TEXT,
+        "about": TEXT,
+        "version": _MAYBE_TEXT,
+        "author": _MAYBE_TEXT,
+        "args": ListOf(_ARG),
+        "subcommands": ListOf(_COMMAND),
+    },
+)
+_MANIFEST = _struct(
+    messages.PluginManifest,
+    {"api_version": _U32, "command": _COMMAND, "capabilities": _CAPABILITIES},
+    omit=("capabilities",),
+)
+
+_HTTP_GET = _struct(
+    messages.HttpGet, {"id": _U32, "url": TEXT, "headers": _HEADERS}, omit=("headers",)
+)
+_HTTP_POST = _struct(
+    messages.HttpPost,
+    {"id": _U32, "url": TEXT, "body": TEXT, "content_type": _MAYBE_TEXT, "headers": _HEADERS},
+    omit=("content_type", "headers"),
+)
+_SLEEP = _struct(messages.Sleep, {"id": _U32, "duration_ms": _U64})
+_EFFECT = Enumeration(
+    "Effect",
+    [
+        Variant("HttpGet", messages.HttpGet, _HTTP_GET),
+        Variant("HttpPost", messages.HttpPost, _HTTP_POST),
+        Variant("Sleep", messages.Sleep, _SLEEP),
+    ],
+)
+_ERROR = _struct(messages.Error, {"code": _U8, "message": TEXT}, text_hint=_ERROR_HINT)
 _EXECUTE_RESULT = Enumeration(
     "ExecuteResult",
     [
-        Variant("Success", messages.Success, _newtype(messages.Success)),
-        Variant("Error", messages.Error, _struct(messages.Error, text_hint=_ERROR_HINT)),
+        Variant("Success", messages.Success, Newtype(messages.Success, "text", TEXT)),
+        Variant("Error", messages.Error, _ERROR),
         Variant("Effect", messages.Effect, _EFFECT),
     ],
+)
+_RESPONSE = _struct(
+    messages.HttpResponse,
+    {"status": _U16, "body": TEXT, "headers": _HEADERS},
+    omit=("headers",),
 )
 _EFFECT_RESULT = Enumeration(
     "EffectResult",
     [
-        Variant("Http", messages.HttpResponse, _struct(messages.HttpResponse)),
+        Variant("Http", messages.HttpResponse, _RESPONSE),
         Variant("SleepComplete", messages.SleepComplete, unit=messages.SleepComplete()),
-        Variant("Error", messages.EffectError, _newtype(messages.EffectError)),
+        Variant("Error", messages.EffectError, Newtype(messages.EffectError, "message", TEXT)),
     ],
 )
 
-_STRUCTS = (
-    messages.PluginManifest,
-    messages.CommandSpec,
-    messages.ArgSpec,
-    messages.Capabilities,
-    messages.PathPattern,
-    messages.NetPattern,
-    messages.StdioCapability,
-)
+ARGS = _TEXTS
+
 _EXECUTE_RESULTS = (
     messages.ExecuteResult,
     messages.Success,
     messages.Error,
     messages.Effect,
-    *_EFFECTS,
+    messages.HttpGet,
+    messages.HttpPost,
+    messages.Sleep,
 )
 _EFFECT_RESULTS = (
     messages.EffectResult,
@@ -118,7 +179,13 @@ _EFFECT_RESULTS = (
 )
 
 ROOTS: dict[type[messages.Message], Shape] = {
-    **{type_: _struct(type_) for type_ in _STRUCTS},
+    messages.PluginManifest: _MANIFEST,
+    messages.CommandSpec: _COMMAND,
+    messages.ArgSpec: _ARG,
+    messages.Capabilities: _CAPABILITIES,
+    messages.PathPattern: _PATH,
+    messages.NetPattern: _NET,
+    messages.StdioCapability: _STDIO,
     **dict.fromkeys(_EXECUTE_RESULTS, _EXECUTE_RESULT),
     **dict.fromkeys(_EFFECT_RESULTS, _EFFECT_RESULT),
 }

@@ -16,13 +16,18 @@ rmp-serde), which is not the same for every kind of value:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
 
 from sen_host.messages.reader import IDENTIFIERS, Fault, Reader, Writer, mismatch
+from sen_host.records import record
 
-_S = TypeVar("_S", bound=Sequence[Any])
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Final, TypeVar
+
+    _S = TypeVar("_S", bound=Sequence[Any])
+
+_new = object.__new__
 
 _SHIFT_HINT = "in array form a field left out shifts those behind it; send structs as maps"
 
@@ -200,7 +205,7 @@ class Pair(ListOf):
         return pair
 
 
-@dataclass(frozen=True)
+@record(frozen=True, slots=True)
 class Field:
     """One field of a struct.
 
@@ -222,7 +227,7 @@ class Field:
 
 
 class Struct(Shape):
-    """A dataclass; a map by field name or an array by position on the wire.
+    """A record; a map by field name or an array by position on the wire.
 
     ``text_hint`` is the hint for a sender that sends a bare text instead. The
     fields are filled in after construction, because structs can nest themselves.
@@ -230,6 +235,7 @@ class Struct(Shape):
 
     def __init__(self, type_: type[Any], *, text_hint: str | None = None) -> None:
         self._type = type_
+        self._setters = [vars(type_)[name].__set__ for name in type_.__match_args__]
         self._text_hint = text_hint
         self._fields: tuple[Field, ...] = ()
         self._index: dict[bytes | int, int] = {}
@@ -256,7 +262,11 @@ class Struct(Shape):
                     raise Fault("is missing").within(f".{field.name}")
                 values[index] = field.default
         reader.leave()
-        return self._type(*values)
+        # What the constructor does, without looking at how it was called.
+        made = _new(self._type)
+        for set_field, value in zip(self._setters, values):  # noqa: B905 - hot
+            set_field(made, value)
+        return made
 
     def _decode_map(self, reader: Reader) -> list[Any]:
         values: list[Any] = [MISSING] * len(self._fields)
@@ -310,7 +320,7 @@ class Struct(Shape):
 
 
 class Newtype(Shape):
-    """A dataclass with one field, which alone is on the wire."""
+    """A record with one field, which alone is on the wire."""
 
     def __init__(self, type_: Callable[[Any], Any], field: str, inner: Shape) -> None:
         self._type = type_
@@ -324,7 +334,7 @@ class Newtype(Shape):
         return self._inner.encode(getattr(value, self._field), writer)
 
 
-@dataclass(frozen=True)
+@record(frozen=True, slots=True)
 class Variant:
     """One variant of an enum: ``type_`` with a payload, or ``unit``, a value without."""
 

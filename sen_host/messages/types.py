@@ -24,31 +24,19 @@ array. Constructors do not check their arguments; ``encode`` does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Final, TypeVar
 
-from sen_host.messages.shapes import Char as _Char
-from sen_host.messages.shapes import Unsigned as _Unsigned
+from sen_host.records import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 API_VERSION: Final = 2
 """The version of the plugin API that these messages belong to."""
 
-U8 = Annotated[int, _Unsigned(8)]
-U16 = Annotated[int, _Unsigned(16)]
-U32 = Annotated[int, _Unsigned(32)]
-U64 = Annotated[int, _Unsigned(64)]
-
-Char = Annotated[str, _Char()]
-"""One Unicode scalar value."""
-
 Headers = tuple[tuple[str, str], ...]
 """HTTP headers as (name, value), in order; names may repeat."""
-
-_T = TypeVar("_T")
-OMIT_DEFAULT: Final = object()
-Omitted = Annotated[_T, OMIT_DEFAULT]
-"""Marks a field that is left out on the wire where it has its default."""
 
 
 class Message:
@@ -71,7 +59,7 @@ class NetProtocol(str, Enum):
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PathPattern(Message):
     """A file or directory that a plugin wants to use; relative to the working directory.
 
@@ -84,7 +72,7 @@ class PathPattern(Message):
     recursive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NetPattern(Message):
     """A network peer that a plugin wants to talk to.
 
@@ -95,11 +83,11 @@ class NetPattern(Message):
     """
 
     host: str
-    port: Omitted[U16 | None] = None
+    port: int | None = None
     protocol: NetProtocol = NetProtocol.HTTPS
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StdioCapability(Message):
     """Which of the standard streams a plugin wants to use."""
 
@@ -108,7 +96,7 @@ class StdioCapability(Message):
     stderr: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Capabilities(Message):
     """What a plugin asks of the system.
 
@@ -120,14 +108,14 @@ class Capabilities(Message):
         stdio: standard streams.
     """
 
-    fs_read: Omitted[tuple[PathPattern, ...]] = ()
-    fs_write: Omitted[tuple[PathPattern, ...]] = ()
-    env_read: Omitted[tuple[str, ...]] = ()
-    net: Omitted[tuple[NetPattern, ...]] = ()
-    stdio: Omitted[StdioCapability] = StdioCapability()
+    fs_read: tuple[PathPattern, ...] = ()
+    fs_write: tuple[PathPattern, ...] = ()
+    env_read: tuple[str, ...] = ()
+    net: tuple[NetPattern, ...] = ()
+    stdio: StdioCapability = StdioCapability()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ArgSpec(Message):
     """One argument of a command: positional, or an option if it has ``long`` or ``short``.
 
@@ -144,7 +132,7 @@ class ArgSpec(Message):
 
     name: str
     long: str | None = None
-    short: Char | None = None
+    short: str | None = None
     required: bool = False
     help: str = ""
     value_name: str | None = None
@@ -152,7 +140,7 @@ class ArgSpec(Message):
     possible_values: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CommandSpec(Message):
     """A command: its name, its help and what it takes.
 
@@ -173,7 +161,7 @@ class CommandSpec(Message):
     subcommands: tuple[CommandSpec, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PluginManifest(Message):
     """What ``plugin_manifest`` returns.
 
@@ -184,15 +172,15 @@ class PluginManifest(Message):
         capabilities: what it asks of the system.
     """
 
-    api_version: U32
+    api_version: int
     command: CommandSpec
-    capabilities: Omitted[Capabilities] = Capabilities()
+    capabilities: Capabilities = Capabilities()
 
     @classmethod
     def new(
         cls,
         command: CommandSpec,
-        capabilities: Capabilities = Capabilities(),
+        capabilities: Capabilities = Capabilities(),  # noqa: B008 - it is frozen
     ) -> PluginManifest:
         """A manifest of the present API version."""
         return cls(API_VERSION, command, capabilities)
@@ -207,14 +195,14 @@ class ExecuteResult(Message):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Success(ExecuteResult):
     """The plugin is done; ``text`` is its output."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Error(ExecuteResult):
     """The plugin failed.
 
@@ -223,7 +211,7 @@ class Error(ExecuteResult):
         message: the error text.
     """
 
-    code: U8
+    code: int
     message: str
 
     @classmethod
@@ -249,38 +237,38 @@ class Effect(ExecuteResult):
 
     __slots__ = ()
 
-    id: U32
+    id: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HttpGet(Effect):
     """An HTTP GET request. Answer: HttpResponse or EffectError."""
 
-    id: U32
+    id: int
     url: str
-    headers: Omitted[Headers] = ()
+    headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HttpPost(Effect):
     """An HTTP POST request. Answer: HttpResponse or EffectError.
 
     ``content_type`` None leaves the choice to the host.
     """
 
-    id: U32
+    id: int
     url: str
     body: str
-    content_type: Omitted[str | None] = None
-    headers: Omitted[Headers] = ()
+    content_type: str | None = None
+    headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Sleep(Effect):
     """A pause of ``duration_ms`` milliseconds. Answer: SleepComplete or EffectError."""
 
-    id: U32
-    duration_ms: U64
+    id: int
+    duration_ms: int
 
 
 # --- to the plugin: results of effects ---------------------------------------
@@ -292,7 +280,7 @@ class EffectResult(Message):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HttpResponse(EffectResult):
     """The answer to an HTTP request.
 
@@ -302,17 +290,17 @@ class HttpResponse(EffectResult):
         headers: (name, value) pairs.
     """
 
-    status: U16
+    status: int
     body: str
-    headers: Omitted[Headers] = ()
+    headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SleepComplete(EffectResult):
     """The pause is over."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class EffectError(EffectResult):
     """The effect failed or was refused; ``message`` says why."""
 

@@ -6,8 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
-from importlib.metadata import PackageNotFoundError
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,19 +32,12 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Place:
     ) -> tuple[Binding, Binding]:
         installed = {name.replace("_", "-"): number for name, number in packages.items()}
 
-        def version(name: str) -> str:
-            if name not in installed:
-                raise PackageNotFoundError(name)
-            return installed[name]
-
-        def find_spec(name: str) -> ModuleSpec:
+        def package_folders(name: str) -> list[str]:
             folder = tmp_path / name
             folder.mkdir(exist_ok=True)
             if not stub:
                 (folder / (name + EXTENSION_SUFFIXES[0])).touch()
-            spec = ModuleSpec(name, None, is_package=True)
-            spec.submodule_search_locations = [str(folder)]
-            return spec
+            return [str(folder)]
 
         class VersionInfo(tuple[int, ...]):
             major, minor = python
@@ -56,8 +48,8 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Place:
             implementation=SimpleNamespace(name=implementation),
         )
         monkeypatch.setattr(bindings, "sys", fake_sys)
-        monkeypatch.setattr(bindings, "version", version)
-        monkeypatch.setattr(bindings, "find_spec", find_spec)
+        monkeypatch.setattr(bindings, "version", installed.get)
+        monkeypatch.setattr(bindings, "package_folders", package_folders)
         monkeypatch.setattr(os, "confstr", lambda name: libc)
         native, sdk = WasmerBackend.bindings()
         return native, sdk

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from click.testing import CliRunner
 
 from sen_host.backend import Backend, Binding, Capability, Lack, Module
 from sen_host.cli.app import app
+from sen_host.distributions import EntryPoint
 from sen_host.limits import Limits
 from sen_host_conformance.hosts import Host
 
@@ -81,8 +81,8 @@ class Lax(Backend):
 @pytest.fixture
 def lax_backends(monkeypatch: pytest.MonkeyPatch) -> None:
     """The only backend that is installed: ``lax``."""
-    found = [EntryPoint(Lax.name, f"{__name__}:{Lax.__name__}", "sen_host.backends")]
-    monkeypatch.setattr("sen_host.engines.entry_points", lambda **_: found)
+    found = [EntryPoint(Lax.name, f"{__name__}:{Lax.__name__}")]
+    monkeypatch.setattr("sen_host.engines.entry_points", lambda _: found)
 
 
 def command_line(*arguments: str | os.PathLike[str]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import EntryPoint
 from itertools import count
 
 import pytest
@@ -19,6 +18,7 @@ from sen_host.backend import (
     Module,
     Trap,
 )
+from sen_host.distributions import EntryPoint
 from sen_host.engines import open_backend
 from sen_host.errors import EngineFault, ModuleCompilation, TrapKind
 from sen_host.limits import Limits
@@ -214,5 +214,5 @@ ABSENT = f"{__name__}:{Absent.__name__}"
 
 
 def only_backends(monkeypatch: pytest.MonkeyPatch, **targets: str) -> None:
-    found = [EntryPoint(name, target, "sen_host.backends") for name, target in targets.items()]
-    monkeypatch.setattr("sen_host.engines.entry_points", lambda **_: found)
+    found = [EntryPoint(name, target) for name, target in targets.items()]
+    monkeypatch.setattr("sen_host.engines.entry_points", lambda _: found)

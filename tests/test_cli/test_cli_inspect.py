@@ -228,7 +228,7 @@ class TestWhatIsNoPlugin:
     def test_a_module_can_be_read_without_an_engine(
         self, cli: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("sen_host.engines.entry_points", lambda **_: ())
+        monkeypatch.setattr("sen_host.engines.entry_points", lambda _: [])
         answer = cli("inspect", GREET)
         assert answer.code == 122
         assert "no backend is installed" in answer.stdout

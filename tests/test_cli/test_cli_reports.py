@@ -39,7 +39,7 @@ class TestBackends:
     def test_none_installed_says_how_to_get_one(
         self, cli: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("sen_host.engines.entry_points", lambda **_: ())
+        monkeypatch.setattr("sen_host.engines.entry_points", lambda _: [])
         assert "pip install 'sen-host[wasmtime]'" in cli("backends").stdout
 
 
@@ -87,7 +87,7 @@ class TestConfig:
     def test_an_engine_that_is_not_there_is_shown(
         self, cli: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("sen_host.engines.entry_points", lambda **_: ())
+        monkeypatch.setattr("sen_host.engines.entry_points", lambda _: [])
         answer = cli("config")
         assert answer.code == 122
         assert "No plugin can run: " in answer.stdout

@@ -232,7 +232,7 @@ class TestExitCodes:
         assert "error: sen-host.toml:2: there is no backend 'wasmtine'" in answer.stderr
 
     def test_an_engine_that_is_not_there(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("sen_host.engines.entry_points", lambda **_: ())
+        monkeypatch.setattr("sen_host.engines.entry_points", lambda _: [])
         answer = cli("run", GREET)
         assert answer.code == 122
         assert "hint: pip install 'sen-host[wasmtime]'" in answer.stderr
@@ -370,11 +370,11 @@ class TestProcess:
 
     def test_run_does_without_rich_and_json(self) -> None:
         code = (
-            # Entry points are found by importlib.metadata, which needs json from 3.13 on.
-            "import importlib.metadata, sys; before = set(sys.modules);"
+            "import sys; before = set(sys.modules);"
             "from sen_host.cli.app import app;"
             "app.main(sys.argv[1:], standalone_mode=False);"
-            "print({'rich', 'json', 'difflib', 'tomllib', 'tomli', 'asyncio'}"
+            "print({'rich', 'json', 'difflib', 'tomllib', 'tomli', 'asyncio', 'email', 'logging',"
+            " 'importlib.metadata', 'pathlib', 'platformdirs', 'tempfile'}"
             " & (set(sys.modules) - before))"
         )
         done = subprocess.run(
