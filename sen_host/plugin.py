@@ -70,7 +70,7 @@ class Plugin:
         reset_after_fork(self)
         self._closed = False
         self._guest: Guest | None = None
-        self._last: Guest | None = None
+        self._spent: tuple[int | None, int | None] = (None, None)
         self.manifest = manifest or self._load_manifest()
 
     @property
@@ -98,12 +98,12 @@ class Plugin:
         It is that of the manifest's, execute's or resume's function alone, or of
         the one that failed. None if the engine lost it with a guest that trapped.
         """
-        return None if self._last is None else self._last.fuel_used
+        return self._spent[0] if self._guest is None else self._guest.fuel_used
 
     @property
     def fuel_left(self) -> int | None:
         """What the latest call left of its budget; None also if there is no budget."""
-        return None if self._last is None else self._last.fuel_left
+        return self._spent[1] if self._guest is None else self._guest.fuel_left
 
     @property
     def memory_bytes(self) -> int | None:
@@ -316,10 +316,8 @@ class Plugin:
                 raise self._about_us(error)  # noqa: B904 - the same error
             finally:
                 self._caller = None
-                if guest is not None:
-                    self._last = guest
-                    if not guest.alive or self._closed:
-                        self._discard_guest()
+                if guest is not None and (not guest.alive or self._closed):
+                    self._discard_guest()
 
     def _prepare(self, *, fresh: bool) -> Guest:
         if self._closed:
@@ -361,13 +359,13 @@ class Plugin:
         try:
             guest.start()
         except BaseException:
-            self._last = guest
             self._discard_guest()
             raise
 
     def _discard_guest(self) -> None:
         guest, self._guest = self._guest, None
         if guest is not None:
+            self._spent = guest.fuel_used, guest.fuel_left
             guest.close()
 
     def _check_thread(self) -> None:

@@ -221,9 +221,11 @@ def test_a_plugin_that_was_not_closed_is_freed_without_the_garbage_collector(
 
 
 def test_a_trap_before_the_first_step_of_an_exchange_is_not_the_answer_of_the_one_before() -> None:
-    with loader(Limits(wall_clock_seconds=60)).load(Wat().wasm()) as plugin:
+    limits = Limits(wall_clock_seconds=60)
+    fast = PluginLoader("wasmtime", binding="c-api", limits=limits, config=Config.defaults())
+    with fast.load(Wat().wasm()) as plugin:
         assert plugin.execute() == Success("fine")
-        instance = plugin._guest._instance
+        instance = plugin._guest._instance  # type: ignore[union-attr]
         assert isinstance(instance, WasmtimeInstance)
         api, context = instance._api, instance._context
 

@@ -25,7 +25,7 @@ DIVIDING = Wat(execute="(drop (i32.div_u (i32.const 1) (i32.const 0))) unreachab
 
 def install(monkeypatch: pytest.MonkeyPatch, release: str | None) -> None:
     """Let the package seem to be of another version, or absent."""
-    monkeypatch.setattr("sen_host_wasmtime.bindings._installed", lambda: release)
+    monkeypatch.setattr("sen_host_wasmtime.bindings.version", lambda _: release)
 
 
 def loader(binding: str | None = "public", limits: Limits | None = None) -> PluginLoader:
