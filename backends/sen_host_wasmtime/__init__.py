@@ -11,12 +11,14 @@ No engine is loaded before a binding is used.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from sen_host.backend import Backend, Binding, Module
 from sen_host.errors import BackendUnavailable
 from sen_host.limits import Limits
-from sen_host_wasmtime.bindings import PUBLIC, c_api_binding, public_binding
+from sen_host_wasmtime.bindings import PUBLIC, find_bindings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 __all__ = ["WasmtimeBackend"]
 
@@ -51,7 +53,7 @@ class WasmtimeBackend(Backend):
 
     @classmethod
     def bindings(cls) -> tuple[Binding, ...]:
-        return c_api_binding(), public_binding()
+        return find_bindings()
 
     def validate(self, wasm: bytes) -> None:
         self._engine.validate(wasm)
