@@ -221,7 +221,9 @@ def test_a_plugin_that_was_not_closed_is_freed_without_the_garbage_collector(
 
 
 def test_a_trap_before_the_first_step_of_an_exchange_is_not_the_answer_of_the_one_before() -> None:
-    with loader(Limits(wall_clock_seconds=60)).load(Wat().wasm()) as plugin:
+    limits = Limits(wall_clock_seconds=60)
+    loader = PluginLoader("wasmtime", binding="c-api", limits=limits, config=Config.defaults())
+    with loader.load(Wat().wasm()) as plugin:
         assert plugin.execute() == Success("fine")
         instance = plugin._guest._instance
         assert isinstance(instance, WasmtimeInstance)
