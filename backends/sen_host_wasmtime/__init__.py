@@ -14,7 +14,11 @@ from __future__ import annotations
 from sen_host.backend import Backend, Binding, Module
 from sen_host.errors import BackendUnavailable
 from sen_host.limits import Limits
-from sen_host_wasmtime.bindings import PUBLIC, c_api_binding, public_binding
+from sen_host_wasmtime.bindings import PUBLIC, find_bindings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +57,7 @@ class WasmtimeBackend(Backend):
 
     @classmethod
     def bindings(cls) -> tuple[Binding, ...]:
-        return c_api_binding(), public_binding()
+        return find_bindings()
 
     def validate(self, wasm: bytes) -> None:
         self._engine.validate(wasm)

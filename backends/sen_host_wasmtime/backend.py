@@ -12,7 +12,7 @@ from sen_host.limits import Limits
 from sen_host.records import record
 from sen_host.thread_stack import check_thread_stack
 from sen_host_wasmtime import capi
-from sen_host_wasmtime.bindings import c_api_binding
+from sen_host_wasmtime.bindings import find_bindings
 from sen_host_wasmtime.configuration import settings_for
 from sen_host_wasmtime.engine import Engine, engine_for
 from sen_host_wasmtime.traps import cause, invalid, trap_kind
@@ -36,7 +36,7 @@ class CApiBackend(Backend):
 
     @classmethod
     def bindings(cls) -> tuple[Binding, ...]:
-        return (c_api_binding(),)
+        return find_bindings()[:1]
 
     def validate(self, wasm: bytes) -> None:
         engine = engine_for(settings_for(Limits()))

@@ -23,24 +23,18 @@ FIRST_MAJOR, LAST_MAJOR = 45, 50
 INSTALL = "pip install 'sen-host[wasmtime]'"
 
 
-def c_api_binding() -> Binding:
-    """Our own signatures over the shared library."""
+def find_bindings() -> tuple[Binding, Binding]:
+    """``c-api`` and ``public``, with what is installed looked up once for both."""
     installed = version("wasmtime")
-    reason, remedy = _fault(installed), INSTALL
-    if reason is None and installed not in PROVEN_FOR_C_API:
-        newest = PROVEN_FOR_C_API[-1]
+    fault = _fault(installed)
+    reason, remedy = fault, INSTALL
+    if fault is None and installed not in PROVEN_FOR_C_API:
         reason = (
             f"this fast way is proven with wasmtime {', '.join(PROVEN_FOR_C_API)} only,"
             f" {installed} is installed"
         )
-        remedy = f"pip install 'wasmtime=={newest}'"
-    return _binding(C_API, installed, reason, remedy)
-
-
-def public_binding() -> Binding:
-    """The package as its documentation offers it."""
-    installed = version("wasmtime")
-    return _binding(PUBLIC, installed, _fault(installed), INSTALL)
+        remedy = f"pip install 'wasmtime=={PROVEN_FOR_C_API[-1]}'"
+    return _binding(C_API, installed, reason, remedy), _binding(PUBLIC, installed, fault, INSTALL)
 
 
 def _binding(name: str, installed: str | None, reason: str | None, remedy: str) -> Binding:

@@ -7,7 +7,10 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TICK_SECONDS = 0.01
 IDLE_SECONDS = 5.0

@@ -16,7 +16,7 @@ from sen_host.backend import Backend, Binding, FuncType, Instance, Module, Trap
 from sen_host.errors import EngineCreation, EngineFault
 from sen_host.limits import Limits
 from sen_host.thread_stack import check_thread_stack
-from sen_host_wasmtime.bindings import public_binding
+from sen_host_wasmtime.bindings import find_bindings
 from sen_host_wasmtime.clock import EpochClock
 from sen_host_wasmtime.configuration import Settings, engine_of, settings_for, switches
 from sen_host_wasmtime.traps import cause, invalid, trap_kind
@@ -56,7 +56,7 @@ class PublicBackend(Backend):
 
     @classmethod
     def bindings(cls) -> tuple[Binding, ...]:
-        return (public_binding(),)
+        return find_bindings()[1:]
 
     def validate(self, wasm: bytes) -> None:
         engine = engine_of(Engine, settings_for(Limits()))
