@@ -2,7 +2,7 @@
 # make test     run the tests
 # make lint     run the linters and the type checker
 # make conformance  prove that all backends behave the same
-# make bench    measure what metering costs (installs the compiler for C and Zig)
+# make bench    measure calls, starts, scale and metering (installs Extism and Zig)
 # make plugins  rebuild the plugins from their sources (installs the toolchains, asks for root)
 #
 # Everything is installed into a virtual environment in this folder. Choose
@@ -41,6 +41,7 @@ format: $(VENV)/lint.stamp
 	$(BIN)/ruff format
 
 bench: toolchain
+	@$(PIP) install --group bench
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 plugins: $(VENV)/host.stamp

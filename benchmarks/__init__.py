@@ -1,1 +1,1 @@
-"""What metering costs: guest code with and without it, and the rewriting itself."""
+"""What metering costs, and how fast plugins are loaded and called beside other ways."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sen_host.loader import PluginLoader
     from sen_host.messages import API_VERSION
     from sen_host.plugin import Plugin
+    from sen_host.pool import PluginPool
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ __all__ = [
     "Limits",
     "Plugin",
     "PluginLoader",
+    "PluginPool",
     "SenHostError",
     "TrapKind",
     "__version__",
@@ -48,6 +50,7 @@ _HOMES = {
     "Limits": "limits",
     "Plugin": "plugin",
     "PluginLoader": "loader",
+    "PluginPool": "pool",
     "SenHostError": "errors",
     "TrapKind": "errors",
     "backends": "engines",

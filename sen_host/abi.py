@@ -24,8 +24,6 @@ contract of :mod:`sen_host.backend`, :class:`Guest` judges them.
 
 from __future__ import annotations
 
-from functools import partial
-
 from sen_host import log
 from sen_host.backend import (
     ALLOC,
@@ -262,11 +260,7 @@ class Guest:
         self._has_resume = has_resume
         self._fuel = _counter(limits.fuel)
         self._stack = limits.stack_bytes - NATIVE_STACK_BYTES
-        self._make = (
-            instance.exchange
-            if isinstance(instance, CompositeInstance)
-            else partial(exchange, instance)
-        )
+        self._at_once = instance.exchange if isinstance(instance, CompositeInstance) else None
         self.alive = True
         self.memory_bytes = instance.memory_size()
         self.fuel_left: int | None = None
@@ -317,11 +311,11 @@ class Guest:
 
     def manifest(self) -> bytes:
         """The bytes that ``plugin_manifest`` returns."""
-        return self._exchange(MANIFEST, (), None)
+        return self.exchange(MANIFEST, (), None)
 
     def execute(self, arguments: bytes) -> bytes:
         """Hand encoded arguments to ``plugin_execute``; the bytes that it returns."""
-        return self._exchange(EXECUTE, (), arguments)
+        return self.exchange(EXECUTE, (), arguments)
 
     def resume(self, effect_id: int, result: bytes) -> bytes:
         """Hand an encoded effect result to ``plugin_resume``; the bytes that it returns.
@@ -332,11 +326,7 @@ class Guest:
         Raises:
             EffectsNotSupported: the plugin does not export ``plugin_resume``.
         """
-        if not self._has_resume:
-            raise EffectsNotSupported(f"the plugin does not export {RESUME!r}")
-        if not 0 <= effect_id <= _U32:
-            raise Serialization(f"effect id {effect_id} is not in 0 .. 2**32 - 1")
-        return self._exchange(RESUME, (effect_id,), result)
+        return self.exchange(RESUME, (effect_id,), result)
 
     def close(self) -> None:
         """Free the instance."""
@@ -368,19 +358,45 @@ class Guest:
         self.memory_bytes = self._instance.memory_size()
         return result
 
-    def _exchange(self, function: str, prefix: tuple[int, ...], payload: bytes | None) -> bytes:
+    def exchange(self, function: str, prefix: tuple[int, ...], payload: bytes | None) -> bytes:
+        """Hand a payload to a function of the ABI; the bytes that it returns.
+
+        Args:
+            function: MANIFEST, EXECUTE or RESUME.
+            prefix: the effect's id for RESUME, else nothing.
+            payload: at least one byte; None for MANIFEST.
+
+        Raises:
+            As ``manifest``, ``execute`` and ``resume``.
+        """
+        if prefix:
+            self._check_resume(*prefix)
         limits = self._limits
+        result_bytes = limits.result_bytes
         self.fuel_left = self.fuel_used = None
         try:
-            facts = self._make(
-                function,
-                prefix,
-                payload,
-                result_bytes=limits.result_bytes,
-                fuel=self._fuel,
-                stack=self._stack,
-                seconds=limits.wall_clock_seconds,
-            )
+            facts = None
+            if self._at_once is not None:
+                facts = self._at_once(
+                    function,
+                    prefix,
+                    payload,
+                    result_bytes=result_bytes,
+                    fuel=self._fuel,
+                    stack=self._stack,
+                    seconds=limits.wall_clock_seconds,
+                )
+            if facts is None:
+                facts = exchange(
+                    self._instance,
+                    function,
+                    prefix,
+                    payload,
+                    result_bytes=result_bytes,
+                    fuel=self._fuel,
+                    stack=self._stack,
+                    seconds=limits.wall_clock_seconds,
+                )
         except Trap as trap:
             self.alive = False
             self._note_trap(trap, limits.fuel)
@@ -390,17 +406,35 @@ class Guest:
             # sequence, leaves the instance in a state that nobody knows.
             self.alive = False
             raise
-        self._note_fuel(facts.fuel_left, limits.fuel)
-        self.memory_bytes = facts.memory_bytes
-        if facts.free_trap is not None:
+        _, packed, memory_bytes, data, fuel_left, free_trap = facts
+        if fuel_left is not None:
+            self.fuel_used = used = self._fuel - fuel_left
+            if limits.fuel is not None:
+                self.fuel_left = limits.fuel - used
+        self.memory_bytes = memory_bytes
+        if free_trap is not None:
             self.alive = False
             log.warning(
                 "%s failed after %s: %s; the instance is replaced",
                 DEALLOC,
                 function,
-                kind_of(facts.free_trap),
+                kind_of(free_trap),
             )
-        return _judge(facts, function, payload, limits)
+        if packed is None:
+            _raise_memory_access(ALLOC, facts.pointer, len(payload or b""), memory_bytes)
+        pointer, length = packed >> 32, packed & _U32
+        if not fits(pointer, length, memory_bytes):
+            _raise_memory_access(function, pointer, length, memory_bytes)
+        if length > result_bytes:
+            raise ResultTooLarge(function, length=length, limit_bytes=result_bytes)
+        assert data is not None
+        return data
+
+    def _check_resume(self, effect_id: int) -> None:
+        if not self._has_resume:
+            raise EffectsNotSupported(f"the plugin does not export {RESUME!r}")
+        if not 0 <= effect_id <= _U32:
+            raise Serialization(f"effect id {effect_id} is not in 0 .. 2**32 - 1")
 
     def _note_fuel(self, left: int | None, budget: int | None) -> None:
         if left is None:
@@ -418,19 +452,6 @@ class Guest:
 def _counter(fuel: int | None) -> int:
     """What FUEL is set to for a budget."""
     return COUNTER_MAX if fuel is None else min(fuel, COUNTER_MAX)
-
-
-def _judge(facts: Exchanged, function: str, payload: bytes | None, limits: Limits) -> bytes:
-    if facts.packed is None:
-        length = len(payload or b"")
-        _raise_memory_access(ALLOC, facts.pointer, length, facts.memory_bytes)
-    pointer, length = unpack(facts.packed)
-    if not fits(pointer, length, facts.memory_bytes):
-        _raise_memory_access(function, pointer, length, facts.memory_bytes)
-    if length > limits.result_bytes:
-        raise ResultTooLarge(function, length=length, limit_bytes=limits.result_bytes)
-    assert facts.data is not None
-    return facts.data
 
 
 def _raise_memory_access(function: str, pointer: int, length: int, memory_bytes: int) -> NoReturn:

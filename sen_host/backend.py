@@ -150,7 +150,8 @@ class Binding:
     Attributes:
         name: by which a user can fix it, unique within the backend.
         engine: the engine's name and version, e.g. ``Wasmtime 50.0.1``; the
-            name alone where it is not installed.
+            name alone where it is not installed. Serialized modules are kept for
+            exactly this engine and these packages.
         packages: the distributions that provide it, with versions if installed.
         reason: why it cannot be used here; None if it can.
         remedy: the command that mends it; None if there is none.
@@ -205,6 +206,11 @@ class Backend(ABC):
     def __init__(self, binding: Binding) -> None:
         self.binding = binding
 
+    @property
+    def home(self) -> str:
+        """Where its class is, as ``module:Class``: other code there, other compiled modules."""
+        return f"{type(self).__module__}:{type(self).__qualname__}"
+
     @classmethod
     @abstractmethod
     def bindings(cls) -> tuple[Binding, ...]:
@@ -234,6 +240,18 @@ class Backend(ABC):
             ModuleCompilation: the module is invalid.
         """
 
+    def deserialize(self, compiled: bytes, limits: Limits) -> Module:
+        """A module from what ``Module.serialize`` made of it, with equal ``limits``.
+
+        Only needed if the backend's modules can be serialized. The host sees to it
+        that the bytes are unchanged, and were made by this engine and binding on such
+        a machine: an engine may trust them.
+
+        Raises:
+            EngineFault: the engine refuses them; the host compiles the module again.
+        """
+        raise NotImplementedError("the backend does not serialize modules")
+
 
 class Module(ABC):
     """A compiled module. It may be instantiated many times."""
@@ -245,6 +263,21 @@ class Module(ABC):
         Raises:
             Trap: a segment is out of bounds.
         """
+
+    def serialize(self) -> bytes | None:
+        """The compiled module as bytes, for ``Backend.deserialize``.
+
+        None if the engine cannot do that: the host then keeps the module that it
+        rewrote, and compiles it again. Called once at most, before any guest ran.
+        """
+        return None
+
+    def separate(self) -> Module:
+        """The same module, so that instances of both run at the same time; both are closed.
+
+        Only needed where instances of one module have to wait for each other.
+        """
+        return self
 
     def close(self) -> None:  # noqa: B027 - most engines free with the object
         """Free what the module holds. Called once, after its instances are closed."""
@@ -333,7 +366,7 @@ class CompositeInstance(Instance):
         fuel: int,
         stack: int,
         seconds: float | None,
-    ) -> Exchanged:
+    ) -> Exchanged | None:
         """Do what ``sen_host.abi.exchange`` does, with the same calls in the same order.
 
         Args:
@@ -345,6 +378,10 @@ class CompositeInstance(Instance):
                 returns with FUEL below zero counts as a trap at its end.
             stack: what STACK is set to before each guest call.
             seconds: time for the whole exchange, or None for no limit.
+
+        Returns:
+            The facts; None if it cannot make this one so, and has done nothing: then
+            the host makes it call by call.
 
         Raises:
             Trap: ``function`` or ``plugin_alloc`` trapped (with the name of the

@@ -6,29 +6,25 @@ import os
 from time import perf_counter
 
 from sen_host import log
-from sen_host.abi import check_exports
-from sen_host.backend import Backend, Binding, Capability, FuncType
+from sen_host.backend import Backend, Binding, Capability, Module
 from sen_host.engines import open_backend
 from sen_host.errors import (
-    ImportNotGranted,
     LimitNotEnforceable,
     ModuleCompilation,
     PluginFileError,
     SenHostError,
     UnknownBackend,
 )
-from sen_host.limits import PAGE_BYTES, Limits
+from sen_host.limits import Limits
+from sen_host.loaded import LoadedModule, Terms
 from sen_host.plugin import Plugin, close_quietly
 from sen_host.plugin_file import read_plugin_file
-from sen_host.wasm.instrument import Instrumented, instrument
-from sen_host.wasm.memory_limit import MAX_PAGES
-from sen_host.wasm.profile import check_profile
-from sen_host.wasm.reader import ParsedModule, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from sen_host.cache.modules import KeptModules
     from sen_host.config import Config
     from sen_host.engines import IsolationChoice
 
@@ -47,6 +43,7 @@ class PluginLoader:
             interrupt a guest; a worker process always can be.
         accept: names of exceptions of the accepted profile (docs/profile.md) that a
             plugin may use as well; the backend must be named.
+        cache: whether compiled modules are kept on disk (docs/cache.md).
         config: a configuration to use instead of the one that is found.
 
     Raises:
@@ -63,6 +60,7 @@ class PluginLoader:
         isolation: IsolationChoice | None = None,
         limits: Limits | None = None,
         accept: Collection[str] | None = None,
+        cache: bool | None = None,
         config: Config | None = None,
     ) -> None:
         if config is None:
@@ -76,6 +74,7 @@ class PluginLoader:
             isolation=isolation,
             limits=limits,
             accept=accept,
+            cache=cache,
         )
         if backend is None or named:
             config.check_accept()
@@ -101,6 +100,14 @@ class PluginLoader:
             raise self._not_enforceable(
                 "stack_bytes", f"it has a stack of {most:,} bytes: set no more, or use another one"
             )
+        self._terms = Terms(
+            backend if isinstance(backend, type) else self.backend,
+            self.binding.name,
+            self.binding.isolation,
+            self.limits,
+            config.accept,
+        )
+        self._kept: KeptModules | None = None
         log.debug("plugins run on %s (%s)", self.backend, self.binding.engine)
 
     @property
@@ -152,73 +159,88 @@ class PluginLoader:
                 hint="raise limits.module_bytes if a module of this size is expected",
             )
         started = perf_counter()
-        parsed = parse(data)
-        check_profile(parsed, self.config.accept)
-        self._backend.validate(data)
-        validated = perf_counter()
-        check_plugin(parsed)
-        instrumented = rewrite(parsed, self.limits, self.binding)
-        rewritten = perf_counter()
-        module = self._backend.compile(instrumented.wasm, self.limits)
-        compiled = perf_counter()
-        try:
-            plugin = Plugin(
-                module,
-                parsed,
-                backend=self._backend.name,
-                binding=self._backend.binding,
-                limits=self.limits,
-                has_start=instrumented.has_start,
-                path=path,
+        kept = self._kept_modules()
+        found = None if kept is None else kept.load(data)
+        if found is not None:
+            module, about = found
+            plugin = self._plugin(module, data, path, about.has_start, about.has_resume)
+            log.debug(
+                "loaded %s from the compile cache in %.1f ms",
+                path or f"{len(data):,} bytes",
+                (perf_counter() - started) * 1e3,
             )
+            return plugin
+        from sen_host.preparation import prepare
+
+        prepared = prepare(data, self._backend, self.limits, self.config.accept)
+        checked = perf_counter()
+        module = self._backend.compile(prepared.wasm, self.limits)
+        compiled_at = perf_counter()
+        # Before a guest runs, which might get out of its sandbox.
+        compiled = None if kept is None else kept.serialize(module)
+        plugin = self._plugin(module, data, path, prepared.has_start, prepared.has_resume)
+        log.debug(
+            "loaded %s: checked and rewritten in %.1f ms, compiled in %.1f ms, manifest in %.1f ms",
+            path or f"{len(data):,} bytes",
+            (checked - started) * 1e3,
+            (compiled_at - checked) * 1e3,
+            (perf_counter() - compiled_at) * 1e3,
+        )
+        if kept is not None:
+            kept.keep(
+                data,
+                rewritten=prepared.wasm,
+                compiled=compiled,
+                has_start=prepared.has_start,
+                has_resume=prepared.has_resume,
+                plugin=plugin.manifest.command.name,
+            )
+        return plugin
+
+    def _plugin(
+        self, module: Module, data: bytes, path: str | None, has_start: bool, has_resume: bool
+    ) -> Plugin:
+        loaded = LoadedModule(
+            module,
+            data,
+            self._terms,
+            backend=self.backend,
+            binding=self.binding,
+            has_start=has_start,
+            has_resume=has_resume,
+            path=path,
+            restore=_restore,
+        )
+        try:
+            return Plugin(loaded)
         except SenHostError as error:
             close_quietly(module, error)
             raise
-        log.debug(
-            "loaded %s: validated in %.1f ms, rewritten in %.1f ms, compiled in %.1f ms,"
-            " manifest in %.1f ms",
-            path or f"{len(data):,} bytes",
-            (validated - started) * 1e3,
-            (rewritten - validated) * 1e3,
-            (compiled - rewritten) * 1e3,
-            (perf_counter() - compiled) * 1e3,
+
+    def _kept_modules(self) -> KeptModules | None:
+        """The compile cache, opened by the first load."""
+        if self._kept is None and self.config.cache.enabled:
+            from sen_host.cache.modules import open_cache
+
+            config = self.config
+            self._kept = open_cache(self._backend, self.limits, config.accept, config.cache)
+        return self._kept
+
+
+def _restore(wasm: bytes, terms: Terms, path: str | None) -> Plugin:
+    """A plugin that another process has sent."""
+    from sen_host.received import received
+
+    def load() -> Plugin:
+        loader = PluginLoader(
+            terms.backend,
+            binding=terms.binding,
+            isolation=terms.isolation,
+            limits=terms.limits,
+            accept=terms.accept,
         )
-        return plugin
+        return loader.load(wasm)
 
-
-def rewrite(module: ParsedModule, limits: Limits, binding: Binding) -> Instrumented:
-    """Write limits into a module that the backend has validated.
-
-    Raises:
-        As ``wasm.instrument.instrument``; ModuleCompilation also for invalid code
-        that a backend without VALIDATION has let through, as far as it is noticed.
-    """
-    memory_bytes = limits.memory_bytes or MAX_PAGES * PAGE_BYTES
-    try:
-        return instrument(module, memory_bytes=memory_bytes, table_elements=limits.table_elements)
-    except (LookupError, AssertionError) as error:
-        if binding.has(Capability.VALIDATION):
-            raise
-        raise ModuleCompilation from error
-
-
-def check_plugin(module: ParsedModule) -> None:
-    """Check that a module has the exports of a plugin and no imports.
-
-    Raises:
-        FunctionNotFound, SignatureMismatch, ImportNotGranted
-    """
-    if module.imports:
-        raise ImportNotGranted((item.module, item.name, item.kind) for item in module.imports)
-    functions: dict[str, FuncType] = {}
-    memories: set[str] = set()
-    other: dict[str, str] = {}
-    for export in module.exports:
-        type = module.type_of(export)
-        if isinstance(type, FuncType):
-            functions[export.name] = type
-        elif export.kind == "memory":
-            memories.add(export.name)
-        else:
-            other[export.name] = f"a {export.kind}"
-    check_exports(functions, memories, other)
+    plugin = received.plugin(wasm, terms, load)
+    plugin.path = path
+    return plugin

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
+from threading import get_ident
 
-from sen_host.abi import RESUME, Guest, instantiation_fault
-from sen_host.backend import Binding, Capability, Module, Trap
+from sen_host.abi import EXECUTE, MANIFEST, RESUME, Guest, instantiation_fault
+from sen_host.backend import Capability, Module, Trap
 from sen_host.errors import (
     ApiVersionMismatch,
     EffectLimitExceeded,
@@ -17,7 +16,8 @@ from sen_host.errors import (
     Serialization,
     WrongThread,
 )
-from sen_host.limits import Limits
+from sen_host.forks import reset_after_fork
+from sen_host.loaded import LoadedModule
 from sen_host.messages import (
     API_VERSION,
     Effect,
@@ -55,36 +55,33 @@ class Plugin:
         binding: the backend's binding.
         limits: the limits in force, None where one is off.
         path: where it was loaded from; None if from bytes.
-        module: the structure of its binary.
     """
 
-    def __init__(
-        self,
-        module: Module,
-        parsed: ParsedModule,
-        *,
-        backend: str,
-        binding: Binding,
-        limits: Limits,
-        has_start: bool,
-        path: str | None,
-    ) -> None:
-        self.backend = backend
-        self.binding = binding
-        self.limits = limits
-        self.path = path
-        self.module = parsed
-        self._compiled = module
-        self._has_start = has_start
-        self._has_resume = any(export.name == RESUME for export in parsed.exports)
+    def __init__(self, loaded: LoadedModule, *, manifest: PluginManifest | None = None) -> None:
+        """``manifest`` is what another plugin of the same module has said."""
+        self.backend = loaded.backend
+        self.binding = loaded.binding
+        self.limits = loaded.terms.limits
+        self.path = loaded.path
+        self._loaded = loaded
         self._lock = threading.Lock()
-        self._thread = _this_thread()
+        self._thread = None if self.binding.has(Capability.ANY_THREAD) else _this_thread()
         self._caller: int | None = None
-        _plugins.add(self)
+        reset_after_fork(self)
         self._closed = False
         self._guest: Guest | None = None
-        self._fuel: tuple[int | None, int | None] = (None, None)
-        self.manifest = self._load_manifest()
+        self._last: Guest | None = None
+        self.manifest = manifest or self._load_manifest()
+
+    @property
+    def module(self) -> ParsedModule:
+        """The structure of its binary."""
+        return self._loaded.parsed
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
 
     @property
     def supports_effects(self) -> bool:
@@ -92,7 +89,7 @@ class Plugin:
 
         Plugins built with the Rust SDK always do, whether they use effects or not.
         """
-        return self._has_resume
+        return self._loaded.has_resume
 
     @property
     def fuel_used(self) -> int | None:
@@ -101,12 +98,12 @@ class Plugin:
         It is that of the manifest's, execute's or resume's function alone, or of
         the one that failed. None if the engine lost it with a guest that trapped.
         """
-        return self._fuel[0]
+        return None if self._last is None else self._last.fuel_used
 
     @property
     def fuel_left(self) -> int | None:
         """What the latest call left of its budget; None also if there is no budget."""
-        return self._fuel[1]
+        return None if self._last is None else self._last.fuel_left
 
     @property
     def memory_bytes(self) -> int | None:
@@ -130,7 +127,7 @@ class Plugin:
             PluginClosed, WrongThread, WorkerDied, EngineFault
         """
         payload = encode_args(args)
-        return self._decode_result(self._call(lambda guest: guest.execute(payload)))
+        return self._decode_result(self._call(EXECUTE, (), payload))
 
     def resume(self, effect_id: int, result: EffectResult) -> ExecuteResult:
         """Hand the plugin the result of an effect that it asked for.
@@ -153,7 +150,7 @@ class Plugin:
                 + (" (for an async handler, use run_async)" if _is_awaitable(result) else ""),
             )
         payload = encode(result)
-        return self._decode_result(self._call(lambda guest: guest.resume(effect_id, payload)))
+        return self._decode_result(self._call(RESUME, (effect_id,), payload))
 
     def run(
         self,
@@ -226,8 +223,34 @@ class Plugin:
         """
         self.manifest = self._load_manifest(fresh=True)
 
+    def clone(self) -> Plugin:
+        """A plugin of the same module with an instance of its own, which the first call makes.
+
+        Nothing is compiled again. With ``isolation="process"`` it gets a worker process
+        of its own. Both have to be closed, in any order.
+
+        Raises:
+            PluginClosed, WrongThread
+        """
+        if self._closed:
+            raise self._about_us(PluginClosed("the plugin is closed"))
+        if self._thread is not None:
+            self._check_thread()
+        return Plugin(self._loaded.separate(), manifest=self.manifest)
+
+    def sibling(self) -> Plugin:
+        """As :meth:`clone`, but in a worker process it shares that, and may have to wait."""
+        return Plugin(self._loaded.shared(), manifest=self.manifest)
+
+    def usable_here(self) -> bool:
+        """Whether it is open, and may be called in this thread."""
+        return not self._closed and (self._thread is None or self._thread is _this_thread())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return self._loaded.restore, (self._loaded.wasm, self._loaded.terms, self.path)
+
     def close(self) -> None:
-        """Free the instance and the module. May be called more than once.
+        """Free the instance, and the module if no clone uses it. May be called more than once.
 
         A call that another thread is in is waited for, unless the plugin has a
         worker process: that is ended, and the call raises WorkerDied.
@@ -236,15 +259,16 @@ class Plugin:
             self._refuse_reentry()
         if not self._lock.acquire(blocking=self.binding.isolation == "none"):
             self._closed = True
-            self._compiled.close()
+            self._loaded.leave()
             return
         try:
             if self._closed:
                 return
-            self._check_thread()
+            if self._thread is not None:
+                self._check_thread()
             self._closed = True
             self._discard_guest()
-            self._compiled.close()
+            self._loaded.leave()
         finally:
             self._lock.release()
 
@@ -270,43 +294,48 @@ class Plugin:
             raise self._about_us(error)  # noqa: B904 - the same error
 
     def _load_manifest(self, *, fresh: bool = False) -> PluginManifest:
-        data = self._call(Guest.manifest, fresh=fresh)
+        data = self._call(MANIFEST, (), None, fresh=fresh)
         manifest = decode(PluginManifest, data, max_bytes=self.limits.result_bytes)
         if manifest.api_version != API_VERSION:
             raise ApiVersionMismatch(expected=API_VERSION, actual=manifest.api_version)
         return manifest
 
-    def _call(self, exchange: Callable[[Guest], bytes], *, fresh: bool = False) -> bytes:
-        self._refuse_reentry()
+    def _call(
+        self, function: str, prefix: tuple[int, ...], payload: bytes | None, *, fresh: bool = False
+    ) -> bytes:
+        if self._caller is not None:
+            self._refuse_reentry()
         with self._lock:
-            if self._closed:
-                raise self._about_us(PluginClosed("the plugin is closed"))
-            self._check_thread()
-            self._caller = threading.get_ident()
+            self._caller = get_ident()
+            guest = self._guest
             try:
-                if fresh:
-                    self._discard_guest()
-                return self._exchange(exchange)
+                if guest is None or fresh or self._closed or self._thread is not None:
+                    guest = self._prepare(fresh=fresh)
+                return guest.exchange(function, prefix, payload)
             except SenHostError as error:
                 raise self._about_us(error)  # noqa: B904 - the same error
             finally:
                 self._caller = None
+                if guest is not None:
+                    self._last = guest
+                    if not guest.alive or self._closed:
+                        self._discard_guest()
 
-    def _exchange(self, exchange: Callable[[Guest], bytes]) -> bytes:
-        guest = self._live_guest()
-        try:
-            return exchange(guest)
-        finally:
-            self._fuel = guest.fuel_used, guest.fuel_left
-            if not guest.alive or self._closed:
-                self._discard_guest()
+    def _prepare(self, *, fresh: bool) -> Guest:
+        if self._closed:
+            raise PluginClosed("the plugin is closed")
+        if self._thread is not None:
+            self._check_thread()
+        if fresh:
+            self._discard_guest()
+        return self._live_guest()
 
     def _refuse_reentry(self) -> None:
         # A signal handler or a finalizer that runs within a call would wait for itself.
-        if self._caller == threading.get_ident() and self._lock.locked():
+        if self._caller == get_ident() and self._lock.locked():
             raise self._about_us(PluginBusy("this thread is in the middle of a call of the plugin"))
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
         """In a fork of the process: another thread may have been in a call."""
         if self._lock.locked():
             self._guest = None
@@ -320,11 +349,11 @@ class Plugin:
     def _live_guest(self) -> Guest:
         if self._guest is None:
             try:
-                instance = self._compiled.instantiate()
+                instance = self._loaded.module.instantiate()
             except Trap as trap:
                 raise instantiation_fault(trap, self.limits) from trap
-            self._guest = Guest(instance, self.limits, has_resume=self._has_resume)
-            if self._has_start:
+            self._guest = Guest(instance, self.limits, has_resume=self._loaded.has_resume)
+            if self._loaded.has_start:
                 self._start(self._guest)
         return self._guest
 
@@ -332,7 +361,7 @@ class Plugin:
         try:
             guest.start()
         except BaseException:
-            self._fuel = guest.fuel_used, guest.fuel_left
+            self._last = guest
             self._discard_guest()
             raise
 
@@ -342,7 +371,7 @@ class Plugin:
             guest.close()
 
     def _check_thread(self) -> None:
-        if not self.binding.has(Capability.ANY_THREAD) and _this_thread() is not self._thread:
+        if _this_thread() is not self._thread:
             raise WrongThread(
                 f"the binding {self.binding.name!r} of {self.backend} can use a plugin only in"
                 " the thread that loaded it",
@@ -356,7 +385,6 @@ class Plugin:
 
 
 _threads = threading.local()
-_plugins: weakref.WeakSet[Plugin] = weakref.WeakSet()
 
 
 def _this_thread() -> object:
@@ -372,14 +400,6 @@ def _is_awaitable(value: object) -> bool:
     from inspect import isawaitable
 
     return isawaitable(value)
-
-
-def _after_fork() -> None:
-    for plugin in list(_plugins):
-        plugin._after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork)
 
 
 def close_quietly(module: Module, error: SenHostError) -> None:

@@ -26,7 +26,10 @@ def read_plugin_file(path: str, limit_bytes: int) -> bytes:
                 raise PluginFileError(f"the plugin file {path!r} is not a regular file", path=path)
             if status.st_size > limit_bytes:
                 raise _too_large(path, status.st_size, limit_bytes)
-            data = file.read(limit_bytes + 1)
+            # Room for the limit would take longer to get than the file to read.
+            data = file.read(status.st_size + 1)
+            if len(data) > status.st_size:  # it grows while it is read
+                data += file.read(limit_bytes + 1 - len(data))
     except FileNotFoundError:
         raise PluginFileError(
             f"there is no plugin file {path!r}", path=path, hint="check the path"
@@ -40,7 +43,7 @@ def read_plugin_file(path: str, limit_bytes: int) -> bytes:
         raise PluginFileError(
             f"the plugin file {path!r} cannot be read", path=path, detail=reason
         ) from error
-    if len(data) > limit_bytes:  # it grew while it was read
+    if len(data) > limit_bytes:
         raise _too_large(path, len(data), limit_bytes)
     return data
 

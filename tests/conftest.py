@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from itertools import count
+
 import pytest
 from hypothesis import settings
 
@@ -12,6 +17,19 @@ HOSTS = available_hosts()
 # A slow machine is no failure, and a failure is the same on every run.
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
+
+
+_caches = tempfile.mkdtemp(prefix="sen-host-tests-")
+_numbers = count()
+
+
+def pytest_runtest_setup() -> None:
+    """Give each test a compile cache of its own, and the processes that it starts."""
+    os.environ["XDG_CACHE_HOME"] = os.path.join(_caches, str(next(_numbers)))
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_caches, ignore_errors=True)
 
 
 @pytest.fixture(params=HOSTS, ids=str)

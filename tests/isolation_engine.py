@@ -32,7 +32,7 @@ from sen_host.backend import (
     Module,
     Trap,
 )
-from sen_host.errors import FunctionNotFound, ModuleCompilation, TrapKind
+from sen_host.errors import EngineFault, FunctionNotFound, ModuleCompilation, TrapKind
 from sen_host.limits import PAGE_BYTES, Limits
 
 TARGET = f"{__name__}:RogueBackend"
@@ -70,6 +70,15 @@ class RogueBackend(Backend):
             spin_without_threads()
         return RogueModule(wasm, limits)
 
+    def deserialize(self, compiled: bytes, limits: Limits) -> RogueModule:
+        if compiled == b"refused":
+            raise EngineFault("the engine refused it")
+        if compiled == b"crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if compiled == b"endless":
+            spin_without_threads()
+        return RogueModule(compiled.removeprefix(b"compiled "), limits)
+
 
 class CrashesAtStart(RogueBackend):
     def __init__(self, binding: Binding) -> None:
@@ -106,6 +115,16 @@ class RogueModule(Module):
         if self.wasm == b"crash at start":
             os.kill(os.getpid(), signal.SIGSEGV)
         return RogueInstance(self)
+
+    def serialize(self) -> bytes | None:
+        if self.wasm == b"not bytes":
+            return "text"  # type: ignore[return-value]
+        if self.wasm == b"longer than agreed":
+            # Behind the back of the worker's own check.
+            send((2_000_000).to_bytes(4, "little"))
+        if self.wasm == b"large":
+            return b"x" * 2_000_000
+        return None if self.wasm == b"not to be kept" else b"compiled " + self.wasm
 
     def close(self) -> None:
         if self.wasm == b"endless close":

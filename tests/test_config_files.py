@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sen_host.cache.settings import CacheSettings
 from sen_host.config import Config
 from sen_host.config.toml_lines import key_lines
 from sen_host.errors import ConfigError, InvalidLimit
@@ -32,6 +33,59 @@ def refused(directory: Path, text: str | bytes, name: str = "sen-host.toml") -> 
     with pytest.raises(ConfigError) as caught:
         load(directory)
     return caught.value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("sen-host.toml", "\n[cache]\nenabled = false", 2),
+        ("sen-host.toml", 'cache.directory = "/tmp/x"', 1),
+        ("sen-host.toml", "cache = {}", 1),
+        ("pyproject.toml", '[tool.sen-host.cache]\ndirectory = "/tmp/x"', 1),
+    ],
+)
+def test_a_project_has_no_say_in_the_cache(tmp_path: Path, name: str, text: str, line: int) -> None:
+    error = refused(tmp_path, text, name)
+    assert error.source == f"{name}:{line}"
+    assert "a project may not say how compiled modules are kept" in error.message
+    assert "your own configuration file" in (error.hint or "")
+
+
+def user_config(tmp_path: Path, text: str) -> Config:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    project = tmp_path / "project"
+    project.mkdir(exist_ok=True)
+    return Config.load(directory=project, environ={"SEN_HOST_CONFIG": str(file)})
+
+
+def test_users_say_how_their_compiled_modules_are_kept(tmp_path: Path) -> None:
+    config = user_config(
+        tmp_path, '[cache]\nenabled = false\ndirectory = "/x"\nmax_bytes = "2 GiB"'
+    )
+    assert config.cache == CacheSettings(enabled=False, directory="/x", max_bytes=2 << 30)
+    assert str(config.origins["cache.enabled"]) == f"{tmp_path / 'config.toml'}:2"
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        ("cache = 1", "cache is 1; it must be a table", "write [cache]"),
+        ("[cache]\nenabled = 1", "cache.enabled is 1; it must be true or false", ""),
+        ('[cache]\nenabled = "no"', "cache.enabled is 'no'; it must be true or false", ""),
+        ("[cache]\nmax_bytes = true", "cache.max_bytes is true; it must be a number", ""),
+        ("[cache]\nmax_bytes = 1e9", "cache.max_bytes is 1000000000.0; it must be", ""),
+        ("[cache]\ndirectory = 3", "cache.directory is 3; it must be an absolute path", ""),
+        ("[cache]\nsize = 3", "unknown key 'size'", "allowed: enabled, directory, max_bytes"),
+        ("max_bytes = 3", "unknown key 'max_bytes'", "max_bytes belongs in the table [cache]"),
+        ("[cahce]", "unknown key 'cahce'", "did you mean 'cache'?"),
+    ],
+)
+def test_cache_settings_are_checked(tmp_path: Path, text: str, said: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        user_config(tmp_path, text)
+    assert said in caught.value.message
+    assert hint in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sen_host.cache.settings import CacheSettings
 from sen_host.config import SETTINGS, Config
 from sen_host.errors import ConfigError, InvalidLimit, UnknownBackend
 from sen_host.limits import Limits
@@ -180,8 +181,17 @@ def test_the_files_looked_at_are_listed(project: Path, user_file: Path) -> None:
 
 @pytest.mark.parametrize("key", SETTINGS)
 def test_every_setting_has_a_variable_and_an_option(project: Path, key: str) -> None:
-    words = {"backend": "x", "binding": "x", "isolation": "process", "accept": "simd"}
-    text = words.get(key, "200000" if key == "limits.stack_bytes" else "70000")
+    words = {
+        "backend": "x",
+        "binding": "x",
+        "isolation": "process",
+        "accept": "simd",
+        "limits.stack_bytes": "200000",
+        "cache.enabled": "false",
+        "cache.directory": "/var/cache/x",
+        "cache.max_bytes": "2 MiB",
+    }
+    text = words.get(key, "70000")
     setting = SETTINGS[key]
     environ = {"SEN_HOST_CONFIG": "none", setting.variable: text}
     by_variable = Config.load(directory=project, environ=environ)
@@ -229,6 +239,13 @@ def test_an_unknown_variable_is_told_with_the_nearest_one(project: Path) -> None
         ("accept", " simd , dead-br-table ", {"simd", "dead-br-table"}),
         ("accept", "simd,simd", {"simd"}),
         ("accept", "none", frozenset()),
+        ("cache.enabled", "false", False),
+        ("cache.enabled", "0", False),
+        ("cache.enabled", "True", True),
+        ("cache.enabled", "1", True),
+        ("cache.directory", "auto", None),
+        ("cache.directory", "/var/cache/x", "/var/cache/x"),
+        ("cache.max_bytes", "1 GiB", 1024 * MIB),
     ],
 )
 def test_texts_that_are_understood(project: Path, key: str, text: str, value: object) -> None:
@@ -268,6 +285,33 @@ def test_limits_that_are_refused(project: Path, key: str, text: str, said: str) 
         assert caught.value.key == setting.limit
         assert said in caught.value.message
         assert len(caught.value.message) < 300
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "said"),
+    [
+        ("cache.enabled", "maybe", "must be true or false"),
+        ("cache.directory", "cache", "must be an absolute path"),
+        ("cache.directory", "/a\0b", "must be an absolute path"),
+        ("cache.directory", "/a\ud800b", "must be an absolute path"),
+        ("cache.max_bytes", "lots", "must be a number of bytes or a size"),
+        ("cache.max_bytes", "1 KiB", "must be a whole number from 1,048,576"),
+        ("cache.max_bytes", "9" * 100, "must be a number of bytes or a size"),
+    ],
+)
+def test_cache_settings_that_are_refused(project: Path, key: str, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_flag(project, key, text)
+    assert caught.value.source == SETTINGS[key].option
+    assert caught.value.key == key
+    assert said in caught.value.message
+
+
+def test_the_home_directory_has_a_short_name(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/alice")
+    assert load(project, cache__directory="~/modules").cache.directory == "/home/alice/modules"
 
 
 def test_an_unknown_isolation_is_told_with_the_values(project: Path) -> None:
@@ -409,6 +453,7 @@ def test_arguments_of_the_wrong_type_are_refused(arguments: dict[str, object], s
         ({"binding": ""}, "binding is ''; it must be a name", None),
         ({"accept": None}, "accept is None; it must be a list", f"allowed: {', '.join(FEATURES)}"),
         ({"limits": {"fuel": 3}}, "limits is {'fuel': 3}; it must be a Limits", None),
+        ({"cache": False}, "cache is false; it must be a CacheSettings", None),
     ],
 )
 def test_a_configuration_of_wrong_values_is_refused(
@@ -422,8 +467,14 @@ def test_a_configuration_of_wrong_values_is_refused(
 
 def test_a_configuration_can_be_made_of_values() -> None:
     config = Config(
-        backend="wasmer", binding="auto", accept=frozenset({"simd"}), limits=Limits(fuel=5)
+        backend="wasmer",
+        binding="auto",
+        accept=frozenset({"simd"}),
+        limits=Limits(fuel=5),
+        cache=CacheSettings(enabled=False),
     )
+    assert not config.cache.enabled
+    assert str(config.origins["cache.enabled"]) == "keyword argument"
     assert config.accept == {"simd"}
     assert (config.backend, config.binding, config.limits.fuel) == ("wasmer", None, 5)
     assert str(config.origins["backend"]) == "keyword argument"

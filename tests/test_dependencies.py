@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 # A part may import those that stand before it. Packages count as one part.
 LAYERS = (
+    "forks",
     "records",
     "log",
     "distributions",
@@ -26,10 +27,15 @@ LAYERS = (
     "messages",
     "wasm",
     "abi",
+    "preparation",
+    "cache",
     "isolation",
     "engines",
     "config",
+    "loaded",
     "plugin",
+    "pool",
+    "received",
     "plugin_file",
     "loader",
     "comparison",
@@ -93,9 +99,9 @@ def test_every_part_of_the_host_has_a_layer() -> None:
 
 @pytest.mark.parametrize("path", files("backends"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_backend_imports_the_contract_only(path: Path) -> None:
-    allowed = {"backend", "errors", "limits", "thread_stack", "records", "log", "distributions"} | (
-        {"wasm"} if "wasmer" in str(path) else set()
-    )
+    allowed = {"backend", "errors", "limits", "thread_stack", "wasm"} | {
+        *("records", "log", "distributions")
+    }
     for imported in imports(path):
         if imported.startswith("sen_host."):
             assert part_of(imported) in allowed, f"{path} imports {imported}"

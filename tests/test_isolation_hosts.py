@@ -49,7 +49,9 @@ def test_a_worker_that_compiles_goes_with_a_host_that_is_killed(what: str) -> No
     rogue = backend()
     worker = rogue.worker()
     print(worker.pid, flush=True)
-    ProcessModule(rogue, b"endless {what}", Limits()).compile_in(worker)
+    from sen_host.isolation import frames
+    source = frames.COMPILE, b"endless {what}"
+    ProcessModule(rogue, source, Limits()).load_in(worker)
     """
     with start_host(code) as host:
         worker = int(first_line(host))

@@ -49,7 +49,7 @@ def load(host: Host, name: str) -> Plugin:
 
 def guest_of(plugin: Plugin) -> Guest:
     """The byte-level guest behind a plugin, to see messages as they cross."""
-    return Guest(plugin._compiled.instantiate(), Limits(fuel=None), has_resume=False)
+    return Guest(plugin._loaded.module.instantiate(), Limits(fuel=None), has_resume=False)
 
 
 @pytest.mark.parametrize(("recorded", "name"), COUNTERPARTS.items())

@@ -53,3 +53,6 @@ class WasmerBackend(Backend):
 
     def compile(self, wasm: bytes, limits: Limits) -> Module:
         return self._engine.compile(wasm, limits)
+
+    def deserialize(self, compiled: bytes, limits: Limits) -> Module:
+        return self._engine.deserialize(compiled, limits)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from importlib import import_module
+from os.path import dirname
 from typing import Any
 
 from sen_host.backend import Backend, Binding, FuncType, Instance, Module
@@ -32,6 +33,8 @@ _WRITABLE = 0x200  # PyBUF_WRITE of CPython's buffer protocol
 _memory_view_at = ctypes.PYFUNCTYPE(
     ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int
 )(("PyMemoryView_FromMemory", ctypes.pythonapi))
+
+_HERE = dirname(__file__)
 
 _KEPT_CHARACTERS = 4096
 """Of an engine's text; an exception with a longer one is not chained."""
@@ -75,7 +78,14 @@ class NativeBackend(Backend):
     def compile(self, wasm: bytes, limits: Limits) -> Module:
         check_header(wasm)
         # A store for each module: compiling many modules in one store leaks.
-        return NativeModule(self._wasmer, self._compile(self._store(), wasm), limits.stack_bytes)
+        from sen_host_wasmer.native_glue import attach
+
+        module = self._compile(self._store(), attach(wasm))
+        return NativeModule(self._wasmer, module, limits.stack_bytes)
+
+    def deserialize(self, compiled: bytes, limits: Limits) -> Module:
+        module = _checked(self._wasmer.Module.deserialize, self._store(), compiled)
+        return NativeModule(self._wasmer, module, limits.stack_bytes)
 
     def _compile(self, store: Any, wasm: bytes) -> Any:
         try:
@@ -95,7 +105,14 @@ class NativeModule(Module):
         self._stack_bytes = stack_bytes
 
     def instantiate(self) -> Instance:
-        return NativeInstance(_checked(self._wasmer.Instance, self._module), self._stack_bytes)
+        from sen_host_wasmer.native_exchange import ExchangingInstance
+
+        instance = _checked(self._wasmer.Instance, self._module)
+        return ExchangingInstance(instance, self._stack_bytes)
+
+    def serialize(self) -> bytes:
+        data: bytes = _checked(self._module.serialize)
+        return data
 
     def close(self) -> None:
         self._module = None
@@ -118,10 +135,17 @@ class NativeInstance(Instance):
         return found
 
     def _export(self, name: str) -> Any:
+        found = self._find(name)
+        if found is None:
+            raise FunctionNotFound(name)
+        return found
+
+    def _find(self, name: str) -> Any:
+        """The export of that name; None if there is none."""
         try:
             return getattr(self._exports, name)
         except LookupError:
-            raise FunctionNotFound(name) from None
+            return None
 
     def memory_size(self) -> int:
         return self._memory.view().nbytes
@@ -151,20 +175,25 @@ class NativeInstance(Instance):
 
 
 class _Memory:
-    """A memory and its present bytes."""
+    """A memory and its bytes, as they were ``known`` last and as they are in ``view()``."""
 
     def __init__(self, memory: Any) -> None:
         self._memory = memory
-        self._view: memoryview = _checked(_view_of, memory)
+        self.known: memoryview = _checked(_view_of, memory)
         self.may_have_grown = False
 
     def view(self) -> memoryview:
         # The memory moves only when it grows, and grows only in a call.
         if self.may_have_grown:
             self.may_have_grown = False
-            if _checked(getattr, self._memory, "data_size") != self._view.nbytes:
-                self._view = _checked(_view_of, self._memory)
-        return self._view
+            if _checked(getattr, self._memory, "data_size") != self.known.nbytes:
+                self.renewed()
+        return self.known
+
+    def renewed(self) -> memoryview:
+        """Its bytes, where it is known to have grown."""
+        self.known = _checked(_view_of, self._memory)
+        return self.known
 
 
 def _callable(
@@ -182,7 +211,7 @@ def _callable(
         try:
             result = raw(*arguments)
         except BaseException as error:
-            failure = _failure(error)
+            failure = failure_of(error)
         else:
             return None if mask is None else result & mask
         try:
@@ -208,7 +237,7 @@ def _checked(function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except BaseException as error:
-        failure = _failure(error)
+        failure = failure_of(error)
     # Raised out here, so that a long text is not kept alive as the context.
     try:
         raise failure
@@ -216,7 +245,7 @@ def _checked(function: Callable[..., Any], *arguments: Any) -> Any:
         del failure
 
 
-def _failure(error: BaseException) -> BaseException:
+def failure_of(error: BaseException) -> BaseException:
     """What to raise instead of an exception that came out of a call of the engine."""
     if not _is_of_engine(error):
         return error
@@ -237,4 +266,4 @@ def _is_of_engine(error: BaseException) -> bool:
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
     # Native code has no frames, a handler has one.
-    return traceback is not None and traceback.tb_frame.f_code.co_filename == __file__
+    return traceback is not None and dirname(traceback.tb_frame.f_code.co_filename) == _HERE

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 from sen_host.backend import EXHAUSTED, FuncType
 from sen_host.errors import ModuleCompilation
+from sen_host.wasm.assembler import Memory, call, function
 from sen_host.wasm.extend import Indices, NewFunction, extend
 from sen_host.wasm.reader import Export, Limits, ParsedModule
-from sen_host_wasmer.assembler import Memory, call, function
 from sen_host_wasmer.shim_functions import NAMES
 from sen_host_wasmer.shim_functions import functions as shim_functions
 from sen_host_wasmer.shim_io import IMPORTS, PAGES

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sen_host.backend import FUEL, STACK, FuncType
-from sen_host.wasm.extend import NewFunction
-from sen_host_wasmer.assembler import (
+from sen_host.wasm.assembler import (
     UNREACHABLE,
     Memory,
     br,
@@ -34,6 +33,7 @@ from sen_host_wasmer.assembler import (
     set_,
     switch,
 )
+from sen_host.wasm.extend import NewFunction
 from sen_host_wasmer.protocol import REQUEST_BYTES, Status
 from sen_host_wasmer.shim_io import BUFFER_BYTES, COUNT, REQUEST, STDERR, IoBuilder, new
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sen_host.backend import FUEL, STACK, FuncType
-from sen_host.wasm.extend import ImportedFunction, NewFunction
-from sen_host_wasmer.assembler import (
+from sen_host.wasm.assembler import (
     UNREACHABLE,
     Memory,
     block,
@@ -34,6 +33,7 @@ from sen_host_wasmer.assembler import (
     select,
     set_,
 )
+from sen_host.wasm.extend import ImportedFunction, NewFunction
 from sen_host_wasmer.protocol import PAGE_BYTES, REPLY_BYTES, REQUEST_BYTES, Status
 
 STDIN, STDOUT, STDERR = 0, 1, 2

@@ -38,6 +38,9 @@ _TRAP_KINDS = {
 }
 
 
+LEAST_MEMORY_BYTES = 17 * 65_536
+"""A store's limit holds for each memory, so for that of ``exchange`` as well."""
+
 _LONGEST_STRING = 2**31 - 1
 """``ctypes.string_at`` takes a C int."""
 
@@ -69,12 +72,28 @@ class WasmtimeBackend(Backend):
             raise _invalid(engine.api.take_error(error))
 
     def compile(self, wasm: bytes, limits: Limits) -> WasmtimeModule:
-        settings = Settings(limits.stack_bytes, deadline=limits.wall_clock_seconds is not None)
-        engine = engine_for(settings)
+        from sen_host_wasmtime.glue import attach
+
+        engine = engine_for(_settings(limits))
+        extended = attach(wasm)
         pointer = c_void_p()
-        error = engine.api.wasmtime_module_new(engine.pointer, wasm, len(wasm), byref(pointer))
+        error = engine.api.wasmtime_module_new(
+            engine.pointer, extended, len(extended), byref(pointer)
+        )
         if error:
             raise _invalid(engine.api.take_error(error))
+        assert pointer.value is not None
+        return WasmtimeModule(engine, pointer.value, limits)
+
+    def deserialize(self, compiled: bytes, limits: Limits) -> WasmtimeModule:
+        engine = engine_for(_settings(limits))
+        pointer = c_void_p()
+        error = engine.api.wasmtime_module_deserialize(
+            engine.pointer, compiled, len(compiled), byref(pointer)
+        )
+        if error:
+            detail = _cause(engine.api.take_error(error))
+            raise EngineFault("Wasmtime refused a compiled module", detail=detail)
         assert pointer.value is not None
         return WasmtimeModule(engine, pointer.value, limits)
 
@@ -89,7 +108,17 @@ class WasmtimeModule(Module):
         self._finalizer = _free_with(self, engine.api.wasmtime_module_delete, pointer)
 
     def instantiate(self) -> WasmtimeInstance:
-        return WasmtimeInstance(self._engine, self._pointer, self._limits)
+        from sen_host_wasmtime.exchange import ExchangingInstance
+
+        return ExchangingInstance(self._engine, self._pointer, self._limits)
+
+    def serialize(self) -> bytes:
+        api, vector = self._engine.api, capi.ByteVector()
+        error = api.wasmtime_module_serialize(self._pointer, byref(vector))
+        if error:
+            detail = _cause(api.take_error(error))
+            raise EngineFault("Wasmtime could not serialize a module", detail=detail)
+        return api.take_bytes(vector)
 
     def close(self) -> None:
         self._finalizer()
@@ -110,6 +139,8 @@ class WasmtimeInstance(Instance):
         bytes_limit, elements_limit = (
             -1 if limit is None else limit for limit in (limits.memory_bytes, limits.table_elements)
         )
+        if bytes_limit >= 0:
+            bytes_limit = max(bytes_limit, LEAST_MEMORY_BYTES)
         api.wasmtime_store_limiter(store, bytes_limit, elements_limit, 1, -1, -1)
         if limits.wall_clock_seconds is not None:
             self.set_deadline(limits.wall_clock_seconds)
@@ -119,7 +150,7 @@ class WasmtimeInstance(Instance):
             self._context, module, None, 0, byref(self._instance), byref(self._trap)
         )
         if error or self._trap:
-            _fail(api, self._trap, error)
+            fail(api, self._trap, error)
         self._memory = self._export("memory", capi.EXTERN_MEMORY).of.memory
         self._memory_ref = byref(self._memory)
         self._globals: dict[str, _Global] = {}
@@ -173,14 +204,18 @@ class WasmtimeInstance(Instance):
         return found
 
     def _export(self, name: str, kind: int) -> capi.Extern:
+        extern = self._find(name, kind)
+        if extern is None:
+            raise EngineFault(f"Wasmtime does not find the export {name!r}")
+        return extern
+
+    def _find(self, name: str, kind: int) -> capi.Extern | None:
         extern = capi.Extern()
         encoded = name.encode()
         found = self._api.wasmtime_instance_export_get(
             self._context, byref(self._instance), encoded, len(encoded), byref(extern)
         )
-        if not found or extern.kind != kind:
-            raise EngineFault(f"Wasmtime does not find the export {name!r}")
-        return extern
+        return extern if found and extern.kind == kind else None
 
     def _prepare(self, name: str, type: FuncType) -> Callable[..., int | None]:
         """A callable over argument and result values that are laid out once."""
@@ -210,7 +245,7 @@ class WasmtimeInstance(Instance):
                 slot.u64 = value
             error = call(context, function_ref, arguments, count, results, result_count, trap_ref)
             if error or trap:
-                _fail(api, trap, error)
+                fail(api, trap, error)
             if result is None:
                 return None
             return result.u64 if wide_result else result.u32  # type: ignore[no-any-return]
@@ -237,7 +272,7 @@ def _binding(engine: str, package: str, reason: str | None) -> Binding:
     )
 
 
-def _fail(api: capi.CApi, trap: c_void_p, error: int | None) -> NoReturn:
+def fail(api: capi.CApi, trap: c_void_p, error: int | None) -> NoReturn:
     """Raise what a call left behind, and free it."""
     if error:
         raise EngineFault("Wasmtime failed", detail=api.take_error(error).partition("\n")[0])
@@ -246,6 +281,10 @@ def _fail(api: capi.CApi, trap: c_void_p, error: int | None) -> NoReturn:
     code, text = api.take_trap(pointer)
     kind = TrapKind.UNKNOWN if code is None else _TRAP_KINDS.get(code, TrapKind.UNKNOWN)
     raise Trap(kind, _cause(text))
+
+
+def _settings(limits: Limits) -> Settings:
+    return Settings(limits.stack_bytes, deadline=limits.wall_clock_seconds is not None)
 
 
 def _free_with(owner: object, free: Any, pointer: int) -> weakref.finalize[Any, Any]:

@@ -32,6 +32,8 @@ class Engine:
         chosen = {
             "epoch_interruption": settings.deadline,
             "parallel_compilation": parallel,
+            # For the memory of ``exchange``; the host's profile keeps plugins to one.
+            "wasm_multi_memory": True,
         }
         for setting in BOOLEAN_SETTINGS:
             getattr(self.api, f"wasmtime_config_{setting}_set")(config, chosen.get(setting, False))

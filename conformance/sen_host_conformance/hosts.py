@@ -23,12 +23,13 @@ class Host(NamedTuple):
     isolation: Literal["none", "process"]
 
     def loader(self, limits: Limits | None = None) -> PluginLoader:
-        """A loader on this host; configuration files and variables play no part."""
+        """A loader on this host; configuration files, variables and the cache play no part."""
         return PluginLoader(
             _class(self.backend) if ":" in self.backend else self.backend,
             binding=self.binding,
             isolation=self.isolation,
             limits=limits,
+            cache=False,
             config=Config.defaults(),
         )
 

@@ -11,9 +11,9 @@ import msgpack
 
 from sen_host.abi import EXECUTE, MANIFEST, RESUME, Guest, instantiation_fault
 from sen_host.backend import FuncType, Instance, Module, Trap
-from sen_host.loader import rewrite
 from sen_host.messages import EffectResult, decode, to_wire
 from sen_host.plugin import Plugin
+from sen_host.preparation import rewrite
 from sen_host.wasm.profile import check_profile
 from sen_host.wasm.reader import parse
 from sen_host_conformance.case import Case

@@ -23,6 +23,7 @@ _COMMANDS = (
     "conformance",
     "backends",
     "config",
+    "cache",
     "completion",
 )
 

@@ -103,4 +103,8 @@ def _report(config: Config, resolved: dict[str, Any]) -> Iterator[RenderableType
 def _shown(key: str, value: Any) -> str:
     if key == "binding" and value is None:
         return "auto (the preferred one)"
+    if key == "cache.directory" and value is None:
+        from sen_host.cache.settings import default_directory
+
+        return f"auto ({one_line(default_directory() or 'no home directory')})"
     return setting(SETTINGS[key].kind, value)

@@ -95,7 +95,7 @@ def as_json(error: Exception) -> dict[str, Any]:
 
 
 def with_options(hint: str) -> str:
-    """A remedy that names limits, with the options that set them."""
+    """A remedy that names settings, with the options that set them."""
 
     def with_option(match: re.Match[str]) -> str:
         from sen_host.config import SETTINGS
@@ -103,7 +103,7 @@ def with_options(hint: str) -> str:
         setting = SETTINGS.get(match.group())
         return match.group() if setting is None else f"{match.group()} ({setting.option})"
 
-    return re.sub(r"limits\.\w+", with_option, hint)
+    return re.sub(r"(limits|cache)\.\w+", with_option, hint)
 
 
 def _plain(value: Any) -> Any:

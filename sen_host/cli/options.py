@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sen_host.cache.settings import CacheSettings
 from sen_host.cli.output import setting as shown_setting
 from sen_host.config import SETTINGS, Config, Setting
 from sen_host.limits import Limits
@@ -47,6 +48,9 @@ _HELP: dict[str, tuple[str, str]] = {
         "Time for each operation: load, execute, resume; above 0, at most 86,400.",
     ),
     "limits.module_bytes": ("SIZE", "Largest plugin file to read; 8 bytes to 4 GiB - 1."),
+    "cache.enabled": ("", "Neither use compiled modules that were kept, nor keep any."),
+    "cache.directory": ("DIR|auto", "Where compiled modules are kept; an absolute path."),
+    "cache.max_bytes": ("SIZE", "What all kept modules together may have; at least 1 MiB."),
 }
 
 
@@ -175,9 +179,12 @@ def _name(setting: Setting) -> str:
 
 def _setting_option(setting: Setting) -> Callable[[Any], Any]:
     metavar, help = _HELP[setting.key]
+    if setting.kind == "switch":
+        return click.option(setting.option, _name(setting), flag_value="false", help=help)
     if setting.limit is not None:
-        default = defaults(Limits)[setting.limit]
-        help += f"  [default: {shown_setting(setting.kind, default)}]"
+        help += _default(setting, defaults(Limits)[setting.limit])
+    elif setting.kind == "bytes":
+        help += _default(setting, defaults(CacheSettings)["max_bytes"])
     return click.option(
         setting.option,
         _name(setting),
@@ -185,6 +192,10 @@ def _setting_option(setting: Setting) -> Callable[[Any], Any]:
         help=help,
         shell_complete=_COMPLETIONS.get(setting.key),
     )
+
+
+def _default(setting: Setting, value: object) -> str:
+    return f"  [default: {shown_setting(setting.kind, value)}]"
 
 
 def _log_to_stderr(context: click.Context) -> None:

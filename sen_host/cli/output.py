@@ -52,6 +52,8 @@ def setting(kind: str, value: Any) -> str:
         return size(value)
     if kind == "count":
         return f"{value:,}"
+    if kind == "switch":
+        return "true" if value else "false"
     if kind == "seconds":
         return f"{int(value) if float(value).is_integer() else value:,} s"
     return one_line(str(value))

@@ -6,6 +6,7 @@ import os
 from types import MappingProxyType
 
 from sen_host import log
+from sen_host.cache.settings import CacheSettings
 from sen_host.config.files import ConfigFile, find_files, read_values
 from sen_host.config.settings import (
     AUTO,
@@ -78,6 +79,7 @@ class Config:
         accept: exceptions of the accepted profile that the backend is known to
             run: names of ``sen_host.wasm.exceptions.FEATURES``.
         limits: the limits of a plugin.
+        cache: whether and where compiled modules are kept.
         origins: where each value came from, by key: ``backend``, ``limits.fuel``.
             What has none is an argument if it differs from its default.
         files: the files that were looked at, the weakest first.
@@ -91,6 +93,7 @@ class Config:
     isolation: Isolation = "auto"
     accept: frozenset[str] = frozenset()
     limits: Limits = Limits()
+    cache: CacheSettings = CacheSettings()
     origins: Mapping[str, Origin] = MappingProxyType({})
     files: tuple[ConfigFile, ...] = ()
 
@@ -100,7 +103,8 @@ class Config:
             if value is not None or key != "binding":
                 checked = from_toml(SETTINGS[key], value, str(_ARGUMENT))
                 object.__setattr__(self, key, checked)
-        _check_limits(self.limits)
+        _check_type("limits", self.limits, Limits)
+        _check_type("cache", self.cache, CacheSettings)
         origins = {key: self.origins.get(key, _DEFAULT) for key in SETTINGS}
         for key, origin in origins.items():
             if origin.layer == "default" and self.value(key) != _default(key):
@@ -156,23 +160,30 @@ class Config:
         isolation: Isolation | None = None,
         accept: Collection[str] | None = None,
         limits: Limits | None = None,
+        cache: bool | None = None,
     ) -> Config:
         """This configuration with the keyword arguments of a call, which win.
 
-        ``limits`` replaces all limits. Those of its values that are the
-        defaults count as such, since it does not tell which were given.
+        ``cache`` is ``cache.enabled``. ``limits`` replaces all limits. Those of its
+        values that are the defaults count as such, since it does not tell which were given.
 
         Raises:
             ConfigError: an argument is of the wrong type, or none of the choices.
         """
-        given = {"backend": backend, "binding": binding, "isolation": isolation, "accept": accept}
+        given = {
+            "backend": backend,
+            "binding": binding,
+            "isolation": isolation,
+            "accept": accept,
+            "cache.enabled": cache,
+        }
         values: _Values = {
             key: (from_toml(SETTINGS[key], value, str(_ARGUMENT)), _ARGUMENT)
             for key, value in given.items()
             if value is not None
         }
         if limits is not None:
-            _check_limits(limits)
+            _check_type("limits", limits, Limits)
             for name in LIMITS:
                 key, value = f"limits.{name}", getattr(limits, name)
                 values[key] = value, _DEFAULT if value == _default(key) else _ARGUMENT
@@ -195,8 +206,8 @@ class Config:
 
     def value(self, key: str) -> Any:
         """The value of a key such as ``limits.fuel``; None for no limit or no binding."""
-        limit = SETTINGS[key].limit
-        return getattr(self, key) if limit is None else getattr(self.limits, limit)
+        table, _, name = key.rpartition(".")
+        return getattr(getattr(self, table) if table else self, name)
 
     def blame(self, error: UnknownBackend) -> UnknownBackend:
         """The error with the place where its backend or binding was configured."""
@@ -220,28 +231,31 @@ class Config:
                 if key not in changed:
                     changed[key] = _default(key)
                     origins[key] = _DEFAULT
-        limits = {
-            key.removeprefix("limits."): value for key, (value, _) in values.items() if "." in key
-        }
+        tables: dict[str, dict[str, Any]] = {"limits": {}, "cache": {}}
+        for key, (value, _) in values.items():
+            table, _, name = key.rpartition(".")
+            if table:
+                tables[table][name] = value
         return replace(
             self,
             **changed,
-            limits=replace(self.limits, **limits),
+            limits=replace(self.limits, **tables["limits"]),
+            cache=replace(self.cache, **tables["cache"]),
             origins=origins,
         )
 
 
 def _default(key: str) -> Any:
-    limit = SETTINGS[key].limit
-    return defaults(Config if limit is None else Limits)[limit or key]
+    table, _, name = key.rpartition(".")
+    return defaults({"": Config, "limits": Limits, "cache": CacheSettings}[table])[name]
 
 
-def _check_limits(limits: object) -> None:
-    if not isinstance(limits, Limits):
+def _check_type(key: str, value: object, wanted: type) -> None:
+    if not isinstance(value, wanted):
         raise ConfigError(
-            f"limits is {shown(limits)}; it must be a Limits",
+            f"{key} is {shown(value)}; it must be a {wanted.__name__}",
             source=str(_ARGUMENT),
-            key="limits",
+            key=key,
         )
 
 

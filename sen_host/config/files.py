@@ -36,6 +36,8 @@ PROJECT_FILES: tuple[tuple[FileLayer, str], ...] = (
 
 MAX_FILE_BYTES = 1 << 20
 
+_TABLES = ("limits", "cache")
+
 
 @record(frozen=True, slots=True)
 class ConfigFile:
@@ -121,9 +123,16 @@ class _Reader:
     ) -> Iterator[tuple[str, FileValue]]:
         for name, value in table.items():
             path = (*prefix, name)
-            if name == "limits":
-                for limit, limit_value in self.table(value, path).items():
-                    yield self.setting(f"limits.{limit}", limit_value, (*path, limit))
+            if name == "cache" and self.file.layer != "user":
+                # A project could bring compiled code along, which would then be run.
+                self.fail(
+                    "a project may not say how compiled modules are kept",
+                    path,
+                    hint="set it in your own configuration file or in the environment",
+                )
+            if name in _TABLES:
+                for inner, inner_value in self.table(value, path).items():
+                    yield self.setting(f"{name}.{inner}", inner_value, (*path, inner))
             else:
                 yield self.setting(name, value, path)
 
@@ -142,14 +151,18 @@ class _Reader:
 
     def unknown(self, key: str, path: tuple[str, ...]) -> NoReturn:
         name = path[-1]
-        in_limits = key.startswith("limits.") and len(path) > 1 and path[-2] == "limits"
-        limits = [setting.limit for setting in SETTINGS.values() if setting.limit]
-        top = [key for key in SETTINGS if "." not in key]
+        table = key.rpartition(".")[0]
+        if len(path) < 2 or path[-2] != table:
+            table = ""
+        homes = {key.rpartition(".")[2]: key.rpartition(".")[0] for key in SETTINGS}
+        tables = _TABLES if self.file.layer == "user" else ("limits",)
+        allowed = [name for name, home in homes.items() if home == table]
         named = by_option(name)
-        meant = name if named is None else named.limit
-        hint = nearest(name, limits if in_limits else [*top, "limits"], meant)
-        if not in_limits and meant in limits:
-            hint = f"{meant} belongs in the table [{'.'.join((*path[:-1], 'limits'))}]"
+        meant = name if named is None else named.key.rpartition(".")[2]
+        hint = nearest(name, allowed if table else [*allowed, *tables], meant)
+        home = homes.get(meant, "")
+        if not table and home in tables:
+            hint = f"{meant} belongs in the table [{'.'.join((*path[:-1], home))}]"
         self.fail(f"unknown key {shown(name)}", path, hint=hint)
 
     def line(self, path: tuple[str, ...]) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+from sen_host.cache.settings import check_setting as check_cache_setting
 from sen_host.errors import ConfigError, InvalidLimit
 from sen_host.limits import check_limit
 from sen_host.records import record
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, Literal
 
-    Kind = Literal["name", "choice", "names", "count", "bytes", "seconds"]
+    Kind = Literal["name", "choice", "names", "count", "bytes", "seconds", "switch", "path"]
 
 NONE = "none"
 """The word that switches off a limit: TOML, variables and options have no null.
@@ -39,6 +42,7 @@ _OPTIONAL = frozenset(
 
 _UNITS = {"b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _SHOWN = 60
+_SWITCH = {"true": True, "1": True, "false": False, "0": False}
 
 
 @record(frozen=True, slots=True)
@@ -64,7 +68,13 @@ class Setting:
     def limit(self) -> str | None:
         """Its name in ``Limits``, e.g. ``fuel``; None if it is no limit."""
         table, _, name = self.key.rpartition(".")
-        return name if table else None
+        return name if table == "limits" else None
+
+    @property
+    def cache(self) -> str | None:
+        """Its name in ``CacheSettings``, e.g. ``max_bytes``; None if it is another one."""
+        table, _, name = self.key.rpartition(".")
+        return name if table == "cache" else None
 
     @property
     def optional(self) -> bool:
@@ -86,6 +96,9 @@ SETTINGS: dict[str, Setting] = {
         Setting("limits.result_bytes", "bytes", "--result-size"),
         Setting("limits.wall_clock_seconds", "seconds", "--timeout"),
         Setting("limits.module_bytes", "bytes", "--module-size"),
+        Setting("cache.enabled", "switch", "--no-cache"),
+        Setting("cache.directory", "path", "--cache-dir"),
+        Setting("cache.max_bytes", "bytes", "--cache-size"),
     )
 }
 
@@ -99,6 +112,8 @@ def from_toml(setting: Setting, value: Any, source: str) -> Any:
     """
     if setting.kind == "names":
         return _names(setting, value, source)
+    if setting.cache is not None:
+        return _of_cache(setting, setting.cache, value, source)
     if setting.limit is None:
         return _word(setting, value, source)
     if isinstance(value, str):
@@ -124,6 +139,8 @@ def from_text(setting: Setting, text: str, source: str) -> Any:
     elif setting.kind == "names":
         names = [] if value == NONE else value.split(",")
         value = [name.strip() for name in names]
+    elif setting.kind == "switch":
+        value = _SWITCH.get(value.lower(), value)
     elif setting.kind == "seconds":
         try:
             value = float(value)
@@ -179,6 +196,23 @@ def _word(setting: Setting, value: Any, source: str) -> Any:
         )
     if setting.key == "binding" and value == AUTO:
         return None
+    return value
+
+
+def _of_cache(setting: Setting, name: str, value: Any, source: str) -> Any:
+    if setting.kind == "switch":
+        suits = isinstance(value, bool)
+    elif setting.kind == "path":
+        suits = isinstance(value, str)
+        if suits:
+            value = None if value == AUTO else os.path.expanduser(value)
+    else:
+        if isinstance(value, str):
+            value = _size(setting, value, source)
+        suits = _is_number(value, fraction=False)
+    if not suits:
+        raise _wrong(setting, value, source)
+    check_cache_setting(name, value, source=source)
     return value
 
 
@@ -238,6 +272,8 @@ _WANTED: dict[Kind, str] = {
     "count": "a whole number",
     "bytes": 'a number of bytes or a size such as "64 MiB" (units: B, KiB, MiB, GiB)',
     "seconds": "a number of seconds",
+    "switch": "true or false",
+    "path": f'an absolute path, or "{AUTO}"',
 }
 
 

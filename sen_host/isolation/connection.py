@@ -9,10 +9,11 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from sen_host.backend import Binding
 from sen_host.errors import BackendUnavailable, EngineCreation, EngineFault, WorkerDied
+from sen_host.forks import reset_after_fork
 from sen_host.isolation import frames, replies
 from sen_host.isolation.child import Child, OutOfTime
 from sen_host.isolation.faults import decode_fault
@@ -302,26 +303,11 @@ def _check_host(binding: Binding) -> None:
 # --- forks of the host --------------------------------------------------------
 
 
-class _ForkAware(Protocol):
-    def after_fork(self) -> None: ...
-
-
 # Held while a worker is started, so that no fork gets hold of half of one.
 _fork_lock = threading.RLock()
-_fork_aware: weakref.WeakSet[_ForkAware] = weakref.WeakSet()
-
-
-def reset_after_fork(thing: _ForkAware) -> None:
-    """Have ``thing.after_fork()`` called in each fork of this process."""
-    _fork_aware.add(thing)
-
-
-def _after_fork() -> None:
-    _fork_lock.release()
-    for thing in list(_fork_aware):
-        thing.after_fork()
-
 
 os.register_at_fork(
-    before=_fork_lock.acquire, after_in_parent=_fork_lock.release, after_in_child=_after_fork
+    before=_fork_lock.acquire,
+    after_in_parent=_fork_lock.release,
+    after_in_child=_fork_lock.release,
 )

@@ -31,7 +31,7 @@ import msgpack
 
 from sen_host.backend import Trap
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 
 # Operations, with their arguments and the value of their reply.
 START: Final = 0  # protocol, target, binding -> protocol
@@ -48,6 +48,8 @@ GET_GLOBAL: Final = 10  # instance, name -> value or nil
 SET_DEADLINE: Final = 11  # instance, seconds -> nil
 FREE: Final = 12  # instances -> nil
 END: Final = 13  # -> nil, then the worker exits
+SERIALIZE: Final = 14  # most bytes -> the compiled module, or nil if there are none or more
+DESERIALIZE: Final = 15  # compiled module, limits -> nil; replaces the module
 
 DONE: Final = 0
 TRAP: Final = 1

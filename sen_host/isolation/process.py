@@ -22,9 +22,10 @@ from sen_host.backend import (
     Trap,
 )
 from sen_host.errors import BackendUnavailable, TrapKind, WallClockExceeded, WorkerDied
+from sen_host.forks import reset_after_fork
 from sen_host.isolation import frames, replies
-from sen_host.isolation.connection import Connection, Overrun, reset_after_fork
-from sen_host.limits import Limits
+from sen_host.isolation.connection import Connection, Overrun
+from sen_host.limits import MIB, Limits
 
 T = TypeVar("T")
 
@@ -37,6 +38,9 @@ BACKSTOP_SECONDS = 1.0
 VALIDATION_SECONDS = 60.0
 """How long a worker may take to validate a module, which has no limits yet."""
 
+SERIALIZED_BYTES = 512 * MIB
+"""A compiled module that has more stays in its worker."""
+
 
 class ProcessBackend(Backend):
     """Runs another backend so that each compiled module has a worker process of its own.
@@ -46,7 +50,7 @@ class ProcessBackend(Backend):
     other one's, with ``isolation`` "process".
 
     The next ``instantiate`` after a kill or a crash starts a new worker, and
-    compiles the module there, without further notice. All methods may raise
+    gives it the module, without further notice. All methods may raise
     WorkerDied, EngineCreation and BackendUnavailable.
     """
 
@@ -81,6 +85,10 @@ class ProcessBackend(Backend):
         # A worker that has validated a module is kept for its compilation.
         self._spare: deque[Connection] = deque(maxlen=1)
 
+    @property
+    def home(self) -> str:
+        return self._target
+
     @classmethod
     def bindings(cls) -> tuple[Binding, ...]:
         """None of its own: it runs the bindings of others."""
@@ -100,10 +108,22 @@ class ProcessBackend(Backend):
             ModuleCompilation: the module is invalid.
             WallClockExceeded: the worker was killed while it compiled.
         """
+        return self._module((frames.COMPILE, wasm), limits)
+
+    def deserialize(self, compiled: bytes, limits: Limits) -> ProcessModule:
+        """Deserialize in a worker; a new worker will do the same again.
+
+        Raises:
+            EngineFault: the engine refused.
+            WallClockExceeded: the worker was killed while it was at it.
+        """
+        return self._module((frames.DESERIALIZE, compiled), limits)
+
+    def _module(self, source: tuple[int, bytes], limits: Limits) -> ProcessModule:
         worker = self.worker()
-        module = ProcessModule(self, wasm, limits)
+        module = ProcessModule(self, source, limits)
         try:
-            module.compile_in(worker)
+            module.load_in(worker)
         except BaseException:
             self._spare.append(worker)
             raise
@@ -121,33 +141,34 @@ class ProcessBackend(Backend):
 class ProcessModule(Module):
     """A module in a worker, or in the next one; ``instantiate`` is safe in any thread."""
 
-    def __init__(self, backend: ProcessBackend, wasm: bytes, limits: Limits) -> None:
+    def __init__(self, backend: ProcessBackend, source: tuple[int, bytes], limits: Limits) -> None:
+        """``source`` is the operation that gives a worker the module, and its bytes."""
         self._backend = backend
-        self._wasm = wasm
+        self._source = source
         self._limits = limits
         self._lock = Lock()
         self._worker: Connection | None = None
-        self._compiling: Connection | None = None
+        self._loading: Connection | None = None
         self._unused: deque[int] = deque()
         self._closed = False
         reset_after_fork(self)
 
-    def compile_in(self, worker: Connection) -> None:
-        """Compile the module in ``worker`` and use that from now on.
+    def load_in(self, worker: Connection) -> None:
+        """Compile or deserialize the module in ``worker`` and use that from now on.
 
         Raises:
-            ModuleCompilation: the module is invalid.
+            ModuleCompilation, EngineFault: the engine refused it.
             WallClockExceeded: the worker was killed because it took too long.
             WorkerDied: the module was closed meanwhile, or the worker is gone.
         """
         limits, seconds = self._limits, self._limits.wall_clock_seconds
         if not self._backend.has_deadline:
             limits = replace(limits, wall_clock_seconds=None)
-        message = frames.COMPILE, self._wasm, asdict(limits)
+        message = *self._source, asdict(limits)
         # close() may run at any point of this, in another thread or in a signal
         # handler. It notes that first and looks for workers then; here the
         # worker is shown first and the note looked for then. So one sees the other.
-        self._compiling = worker
+        self._loading = worker
         try:
             if self._closed:
                 worker.end()
@@ -158,14 +179,14 @@ class ProcessModule(Module):
             assert seconds is not None
             raise WallClockExceeded("compilation", seconds=seconds) from overrun
         finally:
-            self._compiling = None
+            self._loading = None
 
     def instantiate(self) -> ProcessInstance:
         with self._lock:
             if self._closed:
                 raise self._was_ended()
             if self._worker is None or not self._worker.is_alive():
-                self.compile_in(self._backend.worker())
+                self.load_in(self._backend.worker())
             worker, unused = self._worker, self._unused
         assert worker is not None
         keys = _drain(unused)
@@ -178,10 +199,22 @@ class ProcessModule(Module):
         )
         return ProcessInstance(worker, key, unused, has_deadline=self._backend.has_deadline)
 
+    def serialize(self) -> bytes | None:
+        with self._lock:
+            worker = self._worker
+        assert worker is not None
+        return worker.request(
+            (frames.SERIALIZE, SERIALIZED_BYTES), replies.serialized, data_bytes=SERIALIZED_BYTES
+        )
+
+    def separate(self) -> ProcessModule:
+        """The module in another worker, which its first instance starts."""
+        return ProcessModule(self._backend, self._source, self._limits)
+
     def close(self) -> None:
         """End the worker, and one that is just being started. Safe in any thread."""
         self._closed = True
-        for worker in (self._compiling, self._worker):
+        for worker in (self._loading, self._worker):
             if worker is not None:
                 worker.end()
 

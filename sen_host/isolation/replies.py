@@ -109,6 +109,13 @@ def data(value: object, length: int) -> bytes:
     return value
 
 
+def serialized(value: object) -> bytes | None:
+    """Check that ``value`` is bytes, or nil; how many, the cap on the reply has said."""
+    if value is None or type(value) is bytes:
+        return value
+    raise Malformed("a compiled module that is not bytes")
+
+
 def exchanged(value: object, payload_bytes: int | None, result_bytes: int) -> Exchanged:
     """Check the six facts of an exchange, also against each other.
 

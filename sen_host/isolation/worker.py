@@ -11,7 +11,6 @@ import _thread
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -20,7 +19,6 @@ from sen_host.backend import (
     Binding,
     Capability,
     CompositeInstance,
-    Exchanged,
     FuncType,
     Instance,
     Lack,
@@ -126,6 +124,8 @@ class Server:
             frames.SET_DEADLINE: lambda key, seconds: self._instances[key].set_deadline(seconds),
             frames.FREE: self._free,
             frames.END: self._end,
+            frames.SERIALIZE: self._serialize,
+            frames.DESERIALIZE: self._deserialize,
         }
 
     def answer(self, request: tuple[Any, ...]) -> bytes:
@@ -165,6 +165,14 @@ class Server:
     def _compile(self, wasm: bytes, limits: dict[str, Any]) -> None:
         self._module = self._backend.compile(wasm, Limits(**limits))
 
+    def _serialize(self, most_bytes: int) -> bytes | None:
+        assert self._module is not None
+        compiled = self._module.serialize()
+        return None if compiled is None or len(compiled) > most_bytes else compiled
+
+    def _deserialize(self, compiled: bytes, limits: dict[str, Any]) -> None:
+        self._module = self._backend.deserialize(compiled, Limits(**limits))
+
     def _instantiate(self, unused: tuple[int, ...]) -> int:
         self._free(unused)
         assert self._module is not None
@@ -195,22 +203,20 @@ class Server:
         seconds: float | None,
     ) -> tuple[object, ...]:
         instance = self._instances[key]
-        exchange: Callable[..., Exchanged]
+        message = function, prefix, payload
+        terms: dict[str, Any] = {
+            "result_bytes": result_bytes,
+            "fuel": fuel,
+            "stack": stack,
+            "seconds": seconds,
+        }
+        facts = None
         if isinstance(instance, CompositeInstance):
-            exchange = instance.exchange
-        else:
+            facts = instance.exchange(*message, **terms)
+        if facts is None:
             from sen_host import abi
 
-            exchange = partial(abi.exchange, instance)
-        facts = exchange(
-            function,
-            prefix,
-            payload,
-            result_bytes=result_bytes,
-            fuel=fuel,
-            stack=stack,
-            seconds=seconds,
-        )
+            facts = abi.exchange(instance, *message, **terms)
         if facts.free_trap is None:
             return tuple(facts)
         return (*facts[:-1], frames.encode_trap(facts.free_trap))

@@ -1,4 +1,4 @@
-"""Add imported functions, functions and memories of the host to a module."""
+"""Add imported functions, functions, memories and globals of the host to a module."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ from sen_host.wasm.reader import (
 )
 from sen_host.wasm.reader import Limits as MemoryLimits
 from sen_host.wasm.shift import FunctionShift
-from sen_host.wasm.writer import export, function_type, limits, name, section, sized
+from sen_host.wasm.writer import (
+    MUTABLE_I64_ZERO,
+    export,
+    function_type,
+    limits,
+    name,
+    section,
+    sized,
+)
 
 
 @dataclass(frozen=True)
@@ -44,11 +52,13 @@ class Indices:
         shift: what to add to an index of a function of the original module.
         functions: index of the first new function.
         memories: index of the first new memory.
+        globals: index of the first new global.
     """
 
     shift: int
     functions: int
     memories: int
+    globals: int
 
 
 def extend(
@@ -56,6 +66,7 @@ def extend(
     *,
     imports: Sequence[ImportedFunction] = (),
     memories: Sequence[MemoryLimits] = (),
+    globals: int = 0,
     functions: Callable[[Indices], Sequence[NewFunction]],
     exports: Callable[[Indices], Sequence[Export]],
     bodies: Callable[[Indices], Mapping[int, bytes]] = lambda _: {},
@@ -63,9 +74,11 @@ def extend(
     """The module with additions; new imports come first, all else is appended.
 
     ``exports`` replaces the module's exports. The start function is dropped,
-    and so are custom sections: they may name functions by index.
+    and so are custom sections: they may name functions by index. Where nothing is
+    imported no index moves, and all code is taken as it is: it must be valid then.
 
     Args:
+        globals: how many mutable i64 globals to add; they start at zero.
         functions, exports: given the indices of the extended module.
         bodies: new bodies of functions that the module defines, by their index
             in the original.
@@ -74,12 +87,13 @@ def extend(
         ModuleCompilation: the code is malformed, or names a function, type or
             memory that the original does not have.
     """
-    shift = FunctionShift(module, len(imports))
+    shift = FunctionShift(module, len(imports)) if imports else None
     old_functions = len(module.imported("function")) + len(module.functions)
     indices = Indices(
         shift=len(imports),
         functions=len(imports) + old_functions,
         memories=len(module.imported("memory")) + len(module.memories),
+        globals=len(module.imported("global")) + len(module.globals),
     )
     new_functions = functions(indices)
     types = _Types(module)
@@ -90,7 +104,7 @@ def extend(
     type_indices = [encode_unsigned(types.index(item.type)) for item in new_functions]
     replaced = bodies(indices)
     all_bodies = [
-        replaced.get(index) or shift.body(start, end)
+        replaced.get(index) or (shift.body(start, end) if shift else module.data[start:end])
         for index, (start, end) in enumerate(
             module.function_bodies, len(module.imported("function"))
         )
@@ -113,12 +127,19 @@ def extend(
             old(SectionId.FUNCTION, len(module.functions), type_indices),
             _verbatim(module, SectionId.TABLE),
             old(SectionId.MEMORY, len(module.memories), [limits(*item) for item in memories]),
-            _section(SectionId.GLOBAL, len(module.globals), shift.globals()),
+            _section(
+                SectionId.GLOBAL,
+                len(module.globals) + globals,
+                (shift.globals() if shift else _items(module, SectionId.GLOBAL))
+                + MUTABLE_I64_ZERO * globals,
+            ),
             _vector(
                 SectionId.EXPORT,
                 [export(item.name, item.kind, item.index) for item in exports(indices)],
             ),
-            _vector(SectionId.ELEMENT, shift.elements()),
+            _vector(SectionId.ELEMENT, shift.elements())
+            if shift
+            else _verbatim(module, SectionId.ELEMENT),
             _verbatim(module, SectionId.DATA_COUNT),
             _vector(SectionId.CODE, map(sized, all_bodies)),
             _verbatim(module, SectionId.DATA),

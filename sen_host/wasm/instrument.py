@@ -23,10 +23,17 @@ from sen_host.wasm.metering import Indices, Meter
 from sen_host.wasm.module import SECTION_ORDER
 from sen_host.wasm.reader import MAX_BODY_BYTES, MAX_ITEMS, ParsedModule, SectionId
 from sen_host.wasm.table_limit import limit_tables
-from sen_host.wasm.writer import export, function_type, longer, section, sized, vector
+from sen_host.wasm.writer import (
+    MUTABLE_I64_ZERO,
+    export,
+    function_type,
+    longer,
+    section,
+    sized,
+    vector,
+)
 
 _NOTHING = FuncType((), ())
-_MUTABLE_I64_ZERO = b"\x7e\x01\x42\x00\x0b"
 _EMPTY_BODY = b"\x00\x0b"
 
 
@@ -139,7 +146,7 @@ class _Instrumenter:
         extended = {
             SectionId.TYPE: [function_type(type) for type in self.types[len(module.types) :]],
             SectionId.FUNCTION: [encode_unsigned(index) for index in added_types],
-            SectionId.GLOBAL: [_MUTABLE_I64_ZERO] * 2,
+            SectionId.GLOBAL: [MUTABLE_I64_ZERO] * 2,
             SectionId.EXPORT: exports,
         }
         code = vector(map(sized, bodies))

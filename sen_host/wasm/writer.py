@@ -12,6 +12,9 @@ from sen_host.wasm.module import EXTERN_KINDS
 TYPE_CODES = {name: bytes((code,)) for code, name in VALUE_TYPES.items()}
 """Value types by name."""
 
+MUTABLE_I64_ZERO = b"\x7e\x01\x42\x00\x0b"
+"""A mutable global of type i64 that starts at zero."""
+
 
 def vector(items: Iterable[bytes]) -> bytes:
     """A vector of encoded items."""

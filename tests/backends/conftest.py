@@ -1,4 +1,4 @@
-"""The bindings of Wasmer that are here."""
+"""The bindings that are here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from sen_host.backend import Backend
 from sen_host_wasmer import WasmerBackend
+from sen_host_wasmtime import WasmtimeBackend
 from tests.backends.wasmer_scenarios import BINDINGS, Run, need, start_child
 
 
@@ -21,6 +23,20 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     else:
         backend = WasmerBackend(BINDINGS[name])
         yield lambda scenario, *arguments: scenario(backend, *arguments)
+
+
+@pytest.fixture(scope="module", params=["wasmtime", "native", "sdk"])
+def exchanging(request: pytest.FixtureRequest) -> Run:
+    """A binding whose instances make an exchange in one crossing."""
+    if request.param == "sdk":
+        return request.getfixturevalue("sdk")  # type: ignore[no-any-return]
+    backend: Backend
+    if request.param == "native":
+        need("native")
+        backend = WasmerBackend(BINDINGS["native"])
+    else:
+        backend = WasmtimeBackend(WasmtimeBackend.bindings()[0])
+    return lambda scenario, *arguments: scenario(backend, *arguments)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from sen_host.config import Config
 from sen_host.errors import FunctionCall, WallClockExceeded
 from sen_host.messages import Success
 from sen_host_wasmtime import capi
+from sen_host_wasmtime.backend import WasmtimeInstance
 from tests.wat import TRAP_SUPPORT, Wat
 
 RECURSING = Wat(execute="(call $recurse) unreachable", extra=TRAP_SUPPORT).wasm()
@@ -143,3 +144,19 @@ def test_a_plugin_that_was_not_closed_is_freed_without_the_garbage_collector() -
         assert instance() is None
     finally:
         gc.enable()
+
+
+def test_a_trap_before_the_first_step_of_an_exchange_is_not_the_answer_of_the_one_before() -> None:
+    with loader(Limits(wall_clock_seconds=60)).load(Wat().wasm()) as plugin:
+        assert plugin.execute() == Success("fine")
+        instance = plugin._guest._instance  # type: ignore[union-attr]
+        assert isinstance(instance, WasmtimeInstance)
+        api, context = instance._api, instance._context
+
+        def expire(seconds: float) -> None:
+            api.wasmtime_context_set_epoch_deadline(context, 0)
+
+        instance.set_deadline = expire  # type: ignore[method-assign]
+        with pytest.raises(WallClockExceeded):
+            plugin.execute()
+        assert plugin.execute() == Success("fine")

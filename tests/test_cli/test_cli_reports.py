@@ -141,7 +141,7 @@ def _rows(report: str) -> dict[str, str]:
     return {first: " ".join(rest) for first, *rest in words}
 
 
-COMMANDS = ("run", "inspect", "compare", "check", "backends", "config", "completion")
+COMMANDS = ("run", "inspect", "compare", "check", "backends", "config", "cache", "completion")
 
 
 class TestHelpAndVersion:

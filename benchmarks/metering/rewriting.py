@@ -10,8 +10,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
 
-from benchmarks.guests import LIMITS
-from benchmarks.measure import Progress
+from benchmarks.metering.guests import LIMITS
+from benchmarks.progress import Progress
 from sen_host.backend import Backend
 from sen_host.wasm.instrument import Instrumented, instrument
 from sen_host.wasm.profile import check_profile

@@ -1,4 +1,4 @@
-"""WebAssembly code as Python expressions: as much of it as the shim needs.
+"""WebAssembly code as Python expressions: as much of it as hosts add to modules.
 
 Every helper returns the bytes of operators, operands first, so that nested
 calls read like folded WebAssembly text::
@@ -157,6 +157,11 @@ def i32_wrap_i64(value: bytes) -> bytes:
 
 def i64_extend_i32_u(value: bytes) -> bytes:
     return value + I64_EXTEND_I32_U
+
+
+def memory_pages() -> bytes:
+    """``memory.size`` of the first memory."""
+    return b"\x3f\x00"
 
 
 class Memory:

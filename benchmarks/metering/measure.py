@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.guests import BackendGuest, Guest, OwnMeterGuest
-from benchmarks.programs import Program, Timing
+from benchmarks.metering.guests import BackendGuest, Guest, OwnMeterGuest
+from benchmarks.metering.programs import Program, Timing
+from benchmarks.progress import Progress
 from sen_host.backend import Backend
 
 UNMETERED, METERED, OWN_METER = "unmetered", "metered", "own meter"
 VARIANTS = (UNMETERED, METERED, OWN_METER)
 HAS_OWN_METER = "wasmtime"
-
-Progress = Callable[[str], None]
 
 
 class Disagreement(Exception):

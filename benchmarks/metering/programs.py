@@ -10,12 +10,12 @@ from typing import NamedTuple
 from zlib import crc32
 
 from benchmarks.build import KERNELS
-from benchmarks.guests import Guest
+from benchmarks.metering.guests import Guest
 from sen_host.abi import EXECUTE, FUNCTIONS, unpack
 from sen_host.backend import ALLOC, DEALLOC, FuncType
 from sen_host.messages import encode_args
 
-PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
+PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 
 
 class Timing(NamedTuple):

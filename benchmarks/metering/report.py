@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from benchmarks.measure import UNMETERED, VARIANTS, Times, geometric_mean
-from benchmarks.programs import Program
-from benchmarks.rewriting import PROFILE, READ, REWRITE, LoadTimes
+from benchmarks.metering.measure import UNMETERED, VARIANTS, Times, geometric_mean
+from benchmarks.metering.programs import Program
+from benchmarks.metering.rewriting import PROFILE, READ, REWRITE, LoadTimes
 from sen_host.backend import Backend
 
 

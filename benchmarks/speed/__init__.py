@@ -1,0 +1,1 @@
+"""Calls, starts, memory and threads, beside other ways to run the same plugins."""
