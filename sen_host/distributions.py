@@ -49,11 +49,12 @@ class EntryPoint:
         return found
 
     def claim(self) -> str:
-        """Name and version of the distribution; where it is unknown, the value."""
-        if self.folder is not None:
-            headers = _headers(self.folder)
-            return f"{headers.get('name')} {headers.get('version')}"
-        return self.distribution or self.value
+        """Name and version of the distribution; where they are unknown, what there is."""
+        if self.folder is None:
+            return self.distribution or self.value
+        headers = _headers(self.folder)
+        name = headers.get("name", os.path.basename(self.folder))
+        return f"{name} {headers.get('version', '')}".rstrip()
 
 
 def entry_points(group: str) -> list[EntryPoint]:
@@ -94,7 +95,9 @@ def package_folders(name: str) -> list[str]:
     if name in sys.modules:
         spec = getattr(sys.modules[name], "__spec__", None)
     else:
-        found = (finder.find_spec(name, None) for finder in sys.meta_path)
+        found = (
+            finder.find_spec(name, None) for finder in sys.meta_path if hasattr(finder, "find_spec")
+        )
         spec = next(filter(None, found), None)
     return list((spec and spec.submodule_search_locations) or ())
 

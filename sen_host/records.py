@@ -34,12 +34,11 @@ def _record(*, frozen: bool, slots: bool, kw_only: bool = False) -> Callable[[An
 
     def make(cls: Any) -> Any:
         names = tuple(cls.__annotations__)
-        namespace = dict(vars(cls))
+        namespace = {**_METHODS, **vars(cls)}
         for name in ("__dict__", "__weakref__"):
             namespace.pop(name, None)
         own = {name: namespace.pop(name) for name in names if name in namespace}
         namespace.update(
-            _METHODS,
             __slots__=names,
             __qualname__=cls.__qualname__,
             __match_args__=() if kw_only else names,

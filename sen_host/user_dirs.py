@@ -1,4 +1,4 @@
-"""The user's directories, as ``platformdirs`` has them."""
+"""The user's directories, by the rules of each system."""
 
 from __future__ import annotations
 
@@ -9,23 +9,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
-_APP = "sen-host"
+_LINUX = {"config": "~/.config", "cache": "~/.cache"}
+_MACOS = {"config": "~/Library/Application Support", "cache": "~/Library/Caches"}
 
 
-def user_directory(kind: Literal["config", "cache"]) -> str:
-    """Where this user's configuration or cache is kept, e.g. ``~/.config/sen-host``.
+def user_directory(kind: Literal["config", "cache"]) -> str | None:
+    """Where our files of that kind are, e.g. ``~/.cache/sen-host``; None without a home.
 
-    Raises:
-        RuntimeError: the home directory is not known.
+    A relative path in ``XDG_CONFIG_HOME`` or ``XDG_CACHE_HOME`` is passed over, as the
+    XDG base directory specification asks for.
     """
-    # platformdirs is dear to import, and on Linux the rule is short where all is as usual.
-    if sys.platform == "linux" and "ANDROID_DATA" not in os.environ:
-        base = os.environ.get(f"XDG_{kind.upper()}_HOME", "")
-        if not base and os.path.isabs(os.environ.get("HOME", "")):
-            base = os.path.expanduser(f"~/.{kind}")
-        if os.path.isabs(base):
-            return os.path.join(base, _APP)
-    import platformdirs
-
-    find = platformdirs.user_config_dir if kind == "config" else platformdirs.user_cache_dir
-    return find(_APP, appauthor=False)
+    base = os.environ.get(f"XDG_{kind.upper()}_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.expanduser((_MACOS if sys.platform == "darwin" else _LINUX)[kind])
+    return os.path.join(base, "sen-host") if os.path.isabs(base) else None

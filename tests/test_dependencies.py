@@ -112,35 +112,34 @@ def test_a_backend_imports_the_contract_only(path: Path) -> None:
 def test_importing_the_host_loads_no_engine_and_no_user_interface() -> None:
     code = "import sys, sen_host, sen_host.engines; print(*sys.modules)"
     loaded = run_python(code).split()
-    for name in (*ENGINES, *BACKENDS, "click", "rich", "platformdirs"):
+    for name in (*ENGINES, *BACKENDS, "click", "rich"):
         assert name not in loaded
 
 
 # Each takes a millisecond or more to import, and a plugin's first answer needs none.
 HEAVY = """
 asyncio bz2 click contextlib copy dataclasses difflib dis email importlib.metadata
-importlib.util inspect json logging lzma pathlib pickle platform platformdirs re rich selectors
+importlib.util inspect json logging lzma pathlib pickle platform re rich selectors
 shutil signal socket string subprocess tempfile textwrap tomli tomllib traceback typing urllib
 uuid zipfile
 """.split()
 
 
-def test_what_a_process_needs_for_its_first_answer_is_little() -> None:
+def test_what_a_cached_plugin_needs_for_its_first_answer_is_little(tmp_path: Path) -> None:
     code = """
 import sys
 before = set(sys.modules)
-from sen_host import Config, Limits, Plugin, errors, messages, open_backend
-backend = open_backend("wasmtime", binding="c-api", isolation="none")
-config = Config.load(directory="/").with_arguments(limits=Limits(fuel=5))
-sample = messages.PluginManifest.new(messages.CommandSpec("name", "about"))
-assert messages.decode(messages.PluginManifest, messages.encode(sample)) == sample
-import sen_host_wasmtime.engine as engine
-engine.engine_for(engine.Settings(config.limits.stack_bytes, deadline=False))
+from sen_host import Config, PluginLoader
+config = Config.load(directory="/").with_arguments(binding="c-api")
+greet = PluginLoader("wasmtime", config=config).load("plugins/greet/greet.wasm")
+assert greet.execute(["Alice"]).text == "Hello, Alice!"
 print(*sorted(set(sys.modules) - before))
 """
-    loaded = run_python(code, SEN_HOST_CONFIG="none").split()
-    assert "sen_host.plugin" in loaded
-    assert [name for name in loaded if name in HEAVY or name.startswith("sen_host.wasm")] == []
+    own = {"SEN_HOST_CONFIG": "none", "XDG_CACHE_HOME": str(tmp_path)}
+    cold, warm = (run_python(code, **own).split() for _ in range(2))
+    assert "sen_host.wasm.instrument" in cold
+    assert "sen_host.cache.entry" in warm
+    assert [name for name in warm if name in HEAVY or name.startswith("sen_host.wasm")] == []
 
 
 @pytest.mark.parametrize(("backend", "absent"), [("wasmtime", "wasmer"), ("wasmer", "wasmtime")])

@@ -44,6 +44,9 @@ def named(make: Callable[[type], Any]) -> Any:
             if self.low > self.high:
                 raise ValueError("upside down")
 
+        def __repr__(self) -> str:
+            return f"{self.low} to {self.high}"
+
     return make(Range)
 
 

@@ -1,47 +1,70 @@
-"""The user's directories are those of platformdirs, which is rarely imported for them."""
+"""Where a user's own files are."""
 
 from __future__ import annotations
 
-import os
 import sys
 
-import platformdirs
 import pytest
 
+from sen_host.config import Config
 from sen_host.user_dirs import user_directory
-from tests.test_dependencies import run_python
 
-VARIABLES = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "ANDROID_DATA")
+HOME = {"HOME": "/home/alice"}
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "SEN_HOST_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.parametrize(
-    "environ",
+    ("system", "environ", "config", "cache"),
     [
-        {"HOME": "/home/alice"},
-        {"HOME": "/home/alice/"},
-        {"HOME": "/"},
-        {"HOME": "/home/alice", "XDG_CONFIG_HOME": "/etc/alice", "XDG_CACHE_HOME": "/var/alice"},
-        {"HOME": "/home/alice", "XDG_CONFIG_HOME": "/etc/alice/", "XDG_CACHE_HOME": ""},
-        {"HOME": "/home/alice", "XDG_CONFIG_HOME": "relative", "XDG_CACHE_HOME": " "},
-        {"XDG_CONFIG_HOME": "/etc/alice"},
-        {"HOME": "/home/alice", "ANDROID_DATA": "/data"},
-        {},
+        ("linux", HOME, "/home/alice/.config/sen-host", "/home/alice/.cache/sen-host"),
+        ("linux", {"HOME": "/"}, "/.config/sen-host", "/.cache/sen-host"),
+        (
+            "linux",
+            HOME | {"XDG_CONFIG_HOME": "/etc/alice", "XDG_CACHE_HOME": "/var/alice/"},
+            "/etc/alice/sen-host",
+            "/var/alice/sen-host",
+        ),
+        (
+            "linux",
+            HOME | {"XDG_CONFIG_HOME": "relative", "XDG_CACHE_HOME": ""},
+            "/home/alice/.config/sen-host",
+            "/home/alice/.cache/sen-host",
+        ),
+        (
+            "darwin",
+            {"HOME": "/Users/alice"},
+            "/Users/alice/Library/Application Support/sen-host",
+            "/Users/alice/Library/Caches/sen-host",
+        ),
+        (
+            "darwin",
+            {"HOME": "/Users/alice", "XDG_CONFIG_HOME": "/etc/alice"},
+            "/etc/alice/sen-host",
+            "/Users/alice/Library/Caches/sen-host",
+        ),
+        ("linux", {"HOME": "relative"}, None, None),
     ],
 )
-def test_they_are_those_of_platformdirs(
-    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]
+def test_they_follow_the_rules_of_the_system(
+    monkeypatch: pytest.MonkeyPatch,
+    system: str,
+    environ: dict[str, str],
+    config: str | None,
+    cache: str | None,
 ) -> None:
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", system)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    config = platformdirs.user_config_dir("sen-host", appauthor=False)
-    cache = platformdirs.user_cache_dir("sen-host", appauthor=False)
     assert (user_directory("config"), user_directory("cache")) == (config, cache)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere platformdirs is asked")
-def test_an_ordinary_home_needs_no_platformdirs() -> None:
-    code = "import sys, sen_host.user_dirs as u; u.user_directory('cache'); print(*sys.modules)"
-    assert os.path.isabs(os.environ.get("HOME", ""))
-    assert "platformdirs" not in run_python(code).split()
+def test_a_user_without_a_home_has_no_configuration_of_his_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "nowhere")
+    assert Config.load(directory="/").files == ()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from functools import lru_cache
-from importlib.util import find_spec
 
 import sen_host
-from sen_host.backend import Backend
-from sen_host.limits import FUEL_SCHEDULE, Limits
+from sen_host.limits import FUEL_SCHEDULE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sen_host.backend import Backend
+    from sen_host.limits import Limits
 
 try:
     # hashlib would load OpenSSL, which takes longer than to load a plugin.
@@ -96,7 +99,12 @@ def _processor(otherwise: str) -> str:
 def _code_of_module(name: str) -> object:
     """As ``_code``, of the package that a module is in, or of the module itself."""
     module = sys.modules.get(name)
-    spec = find_spec(name) if module is None else module.__spec__
+    if module is None:
+        from importlib.util import find_spec
+
+        spec = find_spec(name)
+    else:
+        spec = module.__spec__
     if spec is None or not spec.origin:
         return None
     if spec.parent:

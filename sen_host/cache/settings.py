@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from sen_host.errors import ConfigError
 from sen_host.limits import MIB
 from sen_host.records import record
+from sen_host.user_dirs import user_directory
 
 _MAX_BYTES = MIB, 2**63 - 1
 
@@ -66,7 +66,4 @@ def _can_be_a_path(text: str) -> bool:
 
 def default_directory() -> str | None:
     """``sen-host`` in the user's directory for caches; None if there is no home directory."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):
-        base = os.path.expanduser("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
-    return os.path.join(base, "sen-host") if os.path.isabs(base) else None
+    return user_directory("cache")

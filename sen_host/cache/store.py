@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 
 from sen_host import log
 from sen_host.cache import directory as disk
@@ -149,6 +148,9 @@ class CompileCache:
 
 
 def _note_use(file: int) -> None:
-    if not 0 <= time.time() - os.fstat(file).st_mtime < TOUCH_SECONDS:
-        with suppress(OSError):  # on a disk that is read-only, nothing is evicted either
-            os.utime(file)
+    if 0 <= time.time() - os.fstat(file).st_mtime < TOUCH_SECONDS:
+        return
+    try:
+        os.utime(file)
+    except OSError:
+        return  # on a disk that is read-only, nothing is evicted either

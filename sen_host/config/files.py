@@ -280,7 +280,10 @@ def _user_file(environ: Mapping[str, str]) -> Iterator[ConfigFile]:
             )
         yield ConfigFile("user", path, path, exists=True)
         return
-    path = os.path.join(user_directory("config"), "config.toml")
+    folder = user_directory("config")
+    if folder is None:
+        return
+    path = os.path.join(folder, "config.toml")
     yield ConfigFile("user", path, path, exists=_is_there(path, path))
 
 
