@@ -225,12 +225,7 @@ def test_a_trap_before_the_first_step_of_an_exchange_is_not_the_answer_of_the_on
     fast = PluginLoader("wasmtime", binding="c-api", limits=limits, config=Config.defaults())
     with fast.load(Wat().wasm()) as plugin:
         assert plugin.execute() == Success("fine")
-<<<<<<< HEAD
         instance = plugin._guest._instance  # type: ignore[union-attr]
-=======
-        assert plugin._guest is not None
-        instance = plugin._guest._instance
->>>>>>> public
         assert isinstance(instance, WasmtimeInstance)
         api, context = instance._api, instance._context
 
