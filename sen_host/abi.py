@@ -38,6 +38,10 @@ from sen_host.backend import (
     Instance,
     Trap,
 )
+from sen_host.backend import EXECUTE as EXECUTE
+from sen_host.backend import FUNCTIONS as FUNCTIONS
+from sen_host.backend import MANIFEST as MANIFEST
+from sen_host.backend import RESUME as RESUME
 from sen_host.errors import (
     EffectsNotSupported,
     EngineFault,
@@ -62,18 +66,6 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 MEMORY = "memory"
-MANIFEST = "plugin_manifest"
-EXECUTE = "plugin_execute"
-RESUME = "plugin_resume"
-
-FUNCTIONS: Mapping[str, FuncType] = {
-    ALLOC: FuncType(("i32",), ("i32",)),
-    DEALLOC: FuncType(("i32", "i32"), ()),
-    MANIFEST: FuncType((), ("i64",)),
-    EXECUTE: FuncType(("i32", "i32"), ("i64",)),
-    RESUME: FuncType(("i32", "i32", "i32"), ("i64",)),
-}
-"""The functions of the ABI with their types. ``plugin_resume`` is optional."""
 
 INSTANTIATION = "instantiation"
 """What errors name in place of a function when the start function ran."""

@@ -29,7 +29,7 @@ from sen_host.records import NamedTuple, record, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import ClassVar, Literal
 
     Isolation = Literal["none", "process"]
@@ -327,6 +327,18 @@ class Instance(ABC):
 
 ALLOC = "plugin_alloc"
 DEALLOC = "plugin_dealloc"
+MANIFEST = "plugin_manifest"
+EXECUTE = "plugin_execute"
+RESUME = "plugin_resume"
+
+FUNCTIONS: Mapping[str, FuncType] = {
+    ALLOC: FuncType(("i32",), ("i32",)),
+    DEALLOC: FuncType(("i32", "i32"), ()),
+    MANIFEST: FuncType((), ("i64",)),
+    EXECUTE: FuncType(("i32", "i32"), ("i64",)),
+    RESUME: FuncType(("i32", "i32", "i32"), ("i64",)),
+}
+"""The functions of the plugin ABI with their types. ``plugin_resume`` is optional."""
 
 
 class Exchanged(NamedTuple):

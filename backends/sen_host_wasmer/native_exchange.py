@@ -21,8 +21,11 @@ from typing import Any
 from sen_host.backend import (
     ALLOC,
     DEALLOC,
+    EXECUTE,
     FUEL,
+    MANIFEST,
     RESERVED,
+    RESUME,
     STACK,
     CompositeInstance,
     Exchanged,
@@ -34,9 +37,7 @@ from sen_host_wasmer.native import NativeInstance, failure_of
 
 BEGIN = RESERVED + "begin"
 END = RESERVED + "end"
-CALLS = {
-    name: f"{RESERVED}{name}" for name in ("plugin_manifest", "plugin_execute", "plugin_resume")
-}
+CALLS = {name: RESERVED + name for name in (MANIFEST, EXECUTE, RESUME)}
 BUDGETS = (RESERVED + "fuel-budget", RESERVED + "stack-budget")
 
 _U32 = 0xFFFF_FFFF

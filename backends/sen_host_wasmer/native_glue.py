@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sen_host.backend import ALLOC, DEALLOC, FUEL, STACK, FuncType
+from sen_host.backend import ALLOC, DEALLOC, FUEL, FUNCTIONS, STACK, FuncType
 from sen_host.wasm.assembler import (
     call,
     function,
@@ -30,14 +30,6 @@ from sen_host.wasm.extend import Indices, NewFunction, extend
 from sen_host.wasm.reader import Export, parse
 from sen_host_wasmer.native_exchange import BEGIN, BUDGETS, CALLS, END
 
-_TYPES = {
-    ALLOC: FuncType(("i32",), ("i32",)),
-    DEALLOC: FuncType(("i32", "i32"), ()),
-    "plugin_manifest": FuncType((), ("i64",)),
-    "plugin_execute": FuncType(("i32", "i32"), ("i64",)),
-    "plugin_resume": FuncType(("i32", "i32", "i32"), ("i64",)),
-}
-
 
 def attach(wasm: bytes) -> bytes:
     """Add the functions to a module that is valid.
@@ -48,7 +40,7 @@ def attach(wasm: bytes) -> bytes:
     callees = {
         export.name: export.index
         for export in module.exports
-        if module.type_of(export) == _TYPES.get(export.name)
+        if module.type_of(export) == FUNCTIONS.get(export.name)
     }
     counters = {export.name: export.index for export in module.exports if export.kind == "global"}
     if not (callees.keys() >= {ALLOC, DEALLOC} and counters.keys() >= {FUEL, STACK}):
@@ -102,7 +94,7 @@ class _Builder:
 
     def call(self, name: str) -> NewFunction:
         """As the function of that name, with more results."""
-        params = _TYPES[name].params
+        params = FUNCTIONS[name].params
         code = self._enter(name, *map(get, range(len(params))))
         memory_bytes = i64_shl(i64_extend_i32_u(memory_pages()), i64(16))
         body = function((), code, self._fuel, memory_bytes)

@@ -31,8 +31,11 @@ from struct import Struct
 from sen_host.backend import (
     ALLOC,
     DEALLOC,
+    EXECUTE,
     FUEL,
+    MANIFEST,
     RESERVED,
+    RESUME,
     STACK,
     CompositeInstance,
     Exchanged,
@@ -54,7 +57,7 @@ FINISH = RESERVED + "finish"
 BUFFER = RESERVED + "buffer"
 """Export: the memory through which both are told what to do."""
 
-CALLED = ("plugin_manifest", "plugin_execute", "plugin_resume")
+CALLED = (MANIFEST, EXECUTE, RESUME)
 """The functions of the ABI that return messages; the last is optional."""
 
 BUFFER_PAGES = 17

@@ -6,7 +6,17 @@ second memory: their own code has been validated with one.
 
 from __future__ import annotations
 
-from sen_host.backend import ALLOC, DEALLOC, FUEL, STACK, FuncType
+from sen_host.backend import (
+    ALLOC,
+    DEALLOC,
+    EXECUTE,
+    FUEL,
+    FUNCTIONS,
+    MANIFEST,
+    RESUME,
+    STACK,
+    FuncType,
+)
 from sen_host.wasm.assembler import (
     UNREACHABLE,
     Memory,
@@ -38,21 +48,12 @@ from sen_host.wasm.reader import Export, Limits, ParsedModule, parse
 from sen_host_wasmtime.exchange import (
     BUFFER,
     BUFFER_PAGES,
-    CALLED,
     CAPACITY,
     DATA_AT,
     EXCHANGE,
     FINISH,
     Stage,
 )
-
-_TYPES = {
-    ALLOC: FuncType(("i32",), ("i32",)),
-    DEALLOC: FuncType(("i32", "i32"), ()),
-    CALLED[0]: FuncType((), ("i64",)),
-    CALLED[1]: FuncType(("i32", "i32"), ("i64",)),
-    CALLED[2]: FuncType(("i32", "i32", "i32"), ("i64",)),
-}
 
 # Offsets in the second memory.
 _NUMBER, _LENGTH, _HAS_PAYLOAD, _ARGUMENT, _FUEL, _STACK, _LONGEST = 0, 4, 8, 12, 16, 24, 32
@@ -68,11 +69,11 @@ def attach(wasm: bytes) -> bytes:
     functions = {
         export.name: export.index
         for export in module.exports
-        if module.type_of(export) == _TYPES.get(export.name)
+        if module.type_of(export) == FUNCTIONS.get(export.name)
     }
     globals = {export.name: export.index for export in module.exports if export.kind == "global"}
     memory = _memory(module)
-    needed = functions.keys() >= set(_TYPES) - {CALLED[2]} and globals.keys() >= {FUEL, STACK}
+    needed = functions.keys() >= FUNCTIONS.keys() - {RESUME} and globals.keys() >= {FUEL, STACK}
     if memory is None or not needed:
         return wasm
 
@@ -198,11 +199,11 @@ class _Builder:
         pointer, length, result, inside = range(4)
         payload = get(pointer), self._u32(_LENGTH)
         calls = [
-            call(self._functions[CALLED[0]]),
-            call(self._functions[CALLED[1]], *payload),
+            call(self._functions[MANIFEST]),
+            call(self._functions[EXECUTE], *payload),
         ]
-        if CALLED[2] in self._functions:
-            calls.append(call(self._functions[CALLED[2]], self._u32(_ARGUMENT), *payload))
+        if RESUME in self._functions:
+            calls.append(call(self._functions[RESUME], self._u32(_ARGUMENT), *payload))
         called = switch(self._u32(_NUMBER), [set_(result, code) for code in calls], UNREACHABLE)
         data = i32(DATA_AT)
         return function(
