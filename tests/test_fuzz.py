@@ -383,7 +383,7 @@ def test_the_command_tells_how_to_try_a_difference_again(
     suite_case = tmp_path / "cases" / "cases" / "fuzz" / f"14-{number}.toml"
     assert f"to keep: {suite_case}" in told
     (read,) = read_cases(suite_case.parent.parent)
-    honest, crooked = (play(read, host) for host in find_hosts(["wasmtime", "crooked"]))
+    honest, crooked = (play(read, host) for host in find_hosts(["wasmtime-c-api", "crooked"]))
     assert honest.verdict == PASSED
     assert {fault.field for fault in crooked.faults} == {"fuel_used"}
 
