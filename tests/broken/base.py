@@ -113,7 +113,7 @@ class PlainBackend(Backend):
 
     @classmethod
     def bindings(cls) -> tuple[Binding, ...]:
-        return WasmtimeBackend.bindings()[:1]
+        return WasmtimeBackend.bindings()[:1]  # one is enough for each fault
 
     def validate(self, wasm: bytes) -> None:
         self.inner.validate(wasm)
