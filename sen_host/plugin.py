@@ -234,8 +234,7 @@ class Plugin:
         """
         if self._closed:
             raise self._about_us(PluginClosed("the plugin is closed"))
-        if self._thread is not None:
-            self._check_thread()
+        self._check_thread()
         return Plugin(self._loaded.separate(), manifest=self.manifest)
 
     def sibling(self) -> Plugin:
@@ -244,7 +243,7 @@ class Plugin:
 
     def usable_here(self) -> bool:
         """Whether it is open, and may be called in this thread."""
-        return not self._closed and (self._thread is None or self._thread is _this_thread())
+        return not self._closed and self._in_its_thread()
 
     def __reduce__(self) -> tuple[object, ...]:
         return self._loaded.restore, (self._loaded.wasm, self._loaded.terms, self.path)
@@ -258,14 +257,14 @@ class Plugin:
         if self.binding.isolation == "none":
             self._refuse_reentry()
         if not self._lock.acquire(blocking=self.binding.isolation == "none"):
-            self._closed = True
-            self._loaded.leave()
+            if not self._closed:
+                self._closed = True
+                self._loaded.leave()
             return
         try:
             if self._closed:
                 return
-            if self._thread is not None:
-                self._check_thread()
+            self._check_thread()
             self._closed = True
             self._discard_guest()
             self._loaded.leave()
@@ -322,8 +321,7 @@ class Plugin:
     def _prepare(self, *, fresh: bool) -> Guest:
         if self._closed:
             raise PluginClosed("the plugin is closed")
-        if self._thread is not None:
-            self._check_thread()
+        self._check_thread()
         if fresh:
             self._discard_guest()
         return self._live_guest()
@@ -368,8 +366,11 @@ class Plugin:
             self._spent = guest.fuel_used, guest.fuel_left
             guest.close()
 
+    def _in_its_thread(self) -> bool:
+        return self._thread is None or self._thread is _this_thread()
+
     def _check_thread(self) -> None:
-        if _this_thread() is not self._thread:
+        if not self._in_its_thread():
             raise WrongThread(
                 f"the binding {self.binding.name!r} of {self.backend} can use a plugin only in"
                 " the thread that loaded it",

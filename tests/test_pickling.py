@@ -117,3 +117,19 @@ def test_an_error_of_another_process_is_the_same_here() -> None:
         error = executor.submit(plugin.execute, []).exception(60)
     assert isinstance(error, FuelExhausted)
     assert error.budget == 1_000
+
+
+def test_closing_one_again_and_again_in_the_middle_of_its_call_leaves_the_others(
+    host: Host,
+) -> None:
+    if host.isolation == "none":
+        pytest.skip("closing waits for a call in this process")
+    with host.loader(Limits(fuel=2_000_000)).load(GOOD) as plugin:
+        one, other = copy_of(plugin), copy_of(plugin)
+        assert other.execute() == Success("fine")
+        with one._lock:
+            for _ in range(5):
+                one.close()
+        assert one.closed
+        with other:
+            assert other.execute() == Success("fine")
