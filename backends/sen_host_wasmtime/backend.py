@@ -8,7 +8,7 @@ from ctypes import byref, c_void_p
 
 from sen_host.backend import Backend, Binding, FuncType, Instance, Module, Trap
 from sen_host.errors import EngineFault
-from sen_host.limits import Limits
+from sen_host.limits import PAGE_BYTES, Limits
 from sen_host.records import record
 from sen_host.thread_stack import check_thread_stack
 from sen_host_wasmtime import capi
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-LEAST_MEMORY_BYTES = 17 * 65_536
-"""A store's limit holds for each memory, so for that of ``exchange`` as well."""
+BUFFER_BYTES = 17 * PAGE_BYTES
+"""The memory of ``exchange``; a store's limit holds for each of its memories."""
 
 _LONGEST_STRING = 2**31 - 1
 """``ctypes.string_at`` takes a C int."""
@@ -113,7 +113,7 @@ class WasmtimeInstance(Instance):
             -1 if limit is None else limit for limit in (limits.memory_bytes, limits.table_elements)
         )
         if bytes_limit >= 0:
-            bytes_limit = max(bytes_limit, LEAST_MEMORY_BYTES)
+            bytes_limit = max(bytes_limit, BUFFER_BYTES)
         api.wasmtime_store_limiter(store, bytes_limit, elements_limit, 1, -1, -1)
         if limits.wall_clock_seconds is not None:
             self.set_deadline(limits.wall_clock_seconds)

@@ -42,10 +42,10 @@ from sen_host.backend import (
     Trap,
 )
 from sen_host.errors import TrapKind
-from sen_host.limits import Limits
+from sen_host.limits import PAGE_BYTES, Limits
 from sen_host.thread_stack import check_thread_stack
 from sen_host_wasmtime import capi
-from sen_host_wasmtime.backend import WasmtimeInstance, fail
+from sen_host_wasmtime.backend import BUFFER_BYTES, WasmtimeInstance, fail
 from sen_host_wasmtime.engine import Engine
 
 EXCHANGE = RESERVED + "exchange"
@@ -60,9 +60,8 @@ BUFFER = RESERVED + "buffer"
 CALLED = (MANIFEST, EXECUTE, RESUME)
 """The functions of the ABI that return messages; the last is optional."""
 
-BUFFER_PAGES = 17
 DATA_AT = 128
-CAPACITY = BUFFER_PAGES * 65_536 - DATA_AT
+CAPACITY = BUFFER_BYTES - DATA_AT
 """A longer payload is handed over call by call; a longer result takes two calls."""
 
 
@@ -91,7 +90,6 @@ _unpack_reply = Struct("<IIQqII").unpack_from
 _REPLY_AT = 40
 _NUMBERS = {name: number for number, name in enumerate(CALLED)}
 _new = tuple.__new__
-_PAGE_BYTES = 65_536
 _U32 = 0xFFFF_FFFF
 
 
@@ -106,7 +104,7 @@ class ExchangingInstance(WasmtimeInstance, CompositeInstance):
             return
         base = self._api.wasmtime_memory_data(self._context, byref(buffer.of.memory))
         # It never grows, so it never moves.
-        self._buffer = (ctypes.c_char * (BUFFER_PAGES * _PAGE_BYTES)).from_address(base)
+        self._buffer = (ctypes.c_char * BUFFER_BYTES).from_address(base)
         self._bytes = memoryview(self._buffer).cast("B")
         self._no_values = c_uint64()
         self._exchange_function = self._function_without_values(EXCHANGE)
@@ -154,7 +152,7 @@ class ExchangingInstance(WasmtimeInstance, CompositeInstance):
                 allocating = stage == _ALLOCATE and payload is not None
                 raise self._stopped(fault, ALLOC if allocating else function)
             if stage == _UNFIT:
-                return Exchanged(pointer, None, pages * _PAGE_BYTES, None, left)
+                return Exchanged(pointer, None, pages * PAGE_BYTES, None, left)
             if stage == _LARGE:
                 data = self.read(packed >> 32, packed & _U32)
                 error = self._finish_function()
@@ -168,7 +166,7 @@ class ExchangingInstance(WasmtimeInstance, CompositeInstance):
         # Half as dear as to call the class.
         return _new(
             Exchanged,
-            (pointer if length else 0, packed, pages * _PAGE_BYTES, data, left, free_trap),
+            (pointer if length else 0, packed, pages * PAGE_BYTES, data, left, free_trap),
         )
 
     def close(self) -> None:

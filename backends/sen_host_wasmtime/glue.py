@@ -17,6 +17,7 @@ from sen_host.backend import (
     STACK,
     FuncType,
 )
+from sen_host.limits import PAGE_BYTES
 from sen_host.wasm.assembler import (
     UNREACHABLE,
     Memory,
@@ -44,16 +45,18 @@ from sen_host.wasm.assembler import (
     switch,
 )
 from sen_host.wasm.extend import Indices, NewFunction, extend
-from sen_host.wasm.reader import Export, Limits, ParsedModule, parse
+from sen_host.wasm.reader import Export, Limits, parse
+from sen_host_wasmtime.backend import BUFFER_BYTES
 from sen_host_wasmtime.exchange import (
     BUFFER,
-    BUFFER_PAGES,
     CAPACITY,
     DATA_AT,
     EXCHANGE,
     FINISH,
     Stage,
 )
+
+_MEMORY = "memory", "memory"
 
 # Offsets in the second memory.
 _NUMBER, _LENGTH, _HAS_PAYLOAD, _ARGUMENT, _FUEL, _STACK, _LONGEST = 0, 4, 8, 12, 16, 24, 32
@@ -72,7 +75,7 @@ def attach(wasm: bytes) -> bytes:
         if module.type_of(export) == FUNCTIONS.get(export.name)
     }
     globals = {export.name: export.index for export in module.exports if export.kind == "global"}
-    memory = _memory(module)
+    memory = next((e.index for e in module.exports if (e.name, e.kind) == _MEMORY), None)
     needed = functions.keys() >= FUNCTIONS.keys() - {RESUME} and globals.keys() >= {FUEL, STACK}
     if memory is None or not needed:
         return wasm
@@ -89,16 +92,8 @@ def attach(wasm: bytes) -> bytes:
             Export(BUFFER, "memory", indices.memories),
         ]
 
-    own = Limits(BUFFER_PAGES, BUFFER_PAGES)
-    return extend(module, memories=[own], functions=added, exports=exports)
-
-
-def _memory(module: ParsedModule) -> int | None:
-    found = (item.index for item in module.exports if (item.name, item.kind) == _MEMORY)
-    return next(found, None)
-
-
-_MEMORY = ("memory", "memory")
+    pages = BUFFER_BYTES // PAGE_BYTES
+    return extend(module, memories=[Limits(pages, pages)], functions=added, exports=exports)
 
 
 class _Builder:

@@ -30,10 +30,16 @@ def in_wasmtime(settings: Settings, progress: Progress, *, length: int) -> Outco
             contestants[EXTISM] = _extism(text)
         except Missing as missing:
             outcome.missing[EXTISM] = str(missing)
-        outcome.samples = take_turns(
-            contestants, rounds=settings.rounds, seconds=settings.turn_seconds, progress=progress
-        )
+        outcome.samples = _turns(contestants, settings, progress)
     return outcome
+
+
+def _turns(
+    contestants: dict[str, Contestant], settings: Settings, progress: Progress
+) -> dict[str, list[float]]:
+    return take_turns(
+        contestants, rounds=settings.rounds, seconds=settings.turn_seconds, progress=progress
+    )
 
 
 def _port(text: str) -> Contestant:
@@ -63,14 +69,7 @@ def in_wasmer(settings: Settings, progress: Progress) -> Outcome:
             OURS: Contestant(partial(plugin.execute, [text]), Success(text)),
             RAW: Contestant(partial(raw.execute, [text]), {"Success": text}),
         }
-        return Outcome(
-            take_turns(
-                contestants,
-                rounds=settings.rounds,
-                seconds=settings.turn_seconds,
-                progress=progress,
-            )
-        )
+        return Outcome(_turns(contestants, settings, progress))
 
 
 def in_wasmer_worker(settings: Settings, progress: Progress) -> Outcome:
@@ -85,14 +84,7 @@ def in_wasmer_worker(settings: Settings, progress: Progress) -> Outcome:
             OURS: Contestant(partial(plugin.execute, [text]), Success(text)),
             PIPES: Contestant(ask, message),
         }
-        return Outcome(
-            take_turns(
-                contestants,
-                rounds=settings.rounds,
-                seconds=settings.turn_seconds,
-                progress=progress,
-            )
-        )
+        return Outcome(_turns(contestants, settings, progress))
 
 
 def _pipe(message: bytes) -> tuple[Callable[[], bytes], bytes]:
