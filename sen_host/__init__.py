@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sen_host.messages import API_VERSION
     from sen_host.plugin import Plugin
     from sen_host.pool import PluginPool
+    from sen_host.registry import PluginRegistry
 
 __version__ = "0.1.0"
 
@@ -33,6 +34,7 @@ __all__ = [
     "Plugin",
     "PluginLoader",
     "PluginPool",
+    "PluginRegistry",
     "SenHostError",
     "TrapKind",
     "__version__",
@@ -51,6 +53,7 @@ _HOMES = {
     "Plugin": "plugin",
     "PluginLoader": "loader",
     "PluginPool": "pool",
+    "PluginRegistry": "registry",
     "SenHostError": "errors",
     "TrapKind": "errors",
     "backends": "engines",

@@ -294,6 +294,24 @@ class EffectLimitExceeded(PluginFault):
         self.max_effects = max_effects
 
 
+class InvalidCommandName(PluginFault):
+    """The name that a plugin gives its command cannot be the name of a command.
+
+    Attributes:
+        command: the name, as the plugin gave it.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, command: str, reason: str) -> None:
+        shown = command if len(command) <= _SHOWN else command[:_SHOWN] + "..."
+        super().__init__(
+            f"{shown!a} cannot be the name of a command: {reason}",
+            hint="rename the command in the plugin's manifest",
+        )
+        self.command = command
+        self.reason = reason
+
+
 # --- the caller is at fault ------------------------------------------------
 
 
@@ -355,6 +373,17 @@ class WrongThread(CallerFault):
     """A plugin was used from a thread to which its backend does not allow it."""
 
 
+class CommandNotFound(CallerFault):
+    """No plugin of the registry has that command.
+
+    ``command`` is the name that was asked for.
+    """
+
+    def __init__(self, command: str, *, hint: str | None = None) -> None:
+        super().__init__(f"there is no command {command[:_SHOWN]!a}", hint=hint)
+        self.command = command
+
+
 # --- the environment is at fault -------------------------------------------
 
 
@@ -397,3 +426,25 @@ class WorkerDied(EnvironmentFault):
     ) -> None:
         super().__init__(message, detail=detail)
         self.exit_code = exit_code
+
+
+class CommandConflict(EnvironmentFault):
+    """Two plugins claim one command.
+
+    Attributes:
+        command: its name.
+        path: the file of the plugin that came second; None if it was loaded from bytes.
+        holder: the file of the plugin that has it, or None.
+    """
+
+    def __init__(self, command: str, *, path: str | None, holder: str | None) -> None:
+        def named(file: str | None) -> str:
+            return "a plugin loaded from bytes" if file is None else repr(file)
+
+        super().__init__(
+            f"the command {command[:_SHOWN]!a} of {named(path)} is already that of {named(holder)}",
+            hint="remove one of the two, give one a prefix, or ask for it to be replaced",
+        )
+        self.command = command
+        self.path = path
+        self.holder = holder

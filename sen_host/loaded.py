@@ -73,6 +73,7 @@ class LoadedModule:
         self.path = path
         self.restore = restore
         self._parsed: ParsedModule | None = None
+        self._sha256: str | None = None
         self._users = 1
         self._lock = threading.Lock()
         reset_after_fork(self)
@@ -85,6 +86,15 @@ class LoadedModule:
 
             self._parsed = parse(self.wasm)
         return self._parsed
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of ``wasm`` as 64 hexadecimal digits, computed when it is asked for."""
+        if self._sha256 is None:
+            from hashlib import sha256
+
+            self._sha256 = sha256(self.wasm).hexdigest()
+        return self._sha256
 
     def shared(self) -> LoadedModule:
         """This module, for one more plugin."""

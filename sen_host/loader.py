@@ -129,8 +129,17 @@ class PluginLoader:
             source=None if origin is None else str(origin),
         )
 
-    def load(self, source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Plugin:
+    def load(
+        self,
+        source: str | os.PathLike[str] | bytes | bytearray | memoryview,
+        *,
+        path: str | None = None,
+    ) -> Plugin:
         """Load a plugin from a file, or from the bytes of a binary module.
+
+        Args:
+            source: the file's path, or the bytes.
+            path: where the bytes were read from, for ``Plugin.path`` and for errors.
 
         Raises:
             PluginFileError: the file cannot be read, or is too large.
@@ -141,10 +150,10 @@ class PluginLoader:
             ApiVersionMismatch: it speaks another API version.
             Others as ``Plugin.execute``.
         """
-        if isinstance(source, (bytes, bytearray, memoryview)):
-            return self._load(bytes(source), None)
-        path = os.fspath(source)
         try:
+            if isinstance(source, (bytes, bytearray, memoryview)):
+                return self._load(bytes(source), path)
+            path = os.fspath(source)
             return self._load(read_plugin_file(path, self.limits.module_bytes), path)
         except SenHostError as error:
             if error.plugin is None and not isinstance(error, PluginFileError):

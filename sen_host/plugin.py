@@ -7,9 +7,9 @@ from threading import get_ident
 
 from sen_host.abi import EXECUTE, MANIFEST, RESUME, Guest, instantiation_fault
 from sen_host.backend import Capability, Module, Trap
+from sen_host.conversation import Conversation, is_awaitable
 from sen_host.errors import (
     ApiVersionMismatch,
-    EffectLimitExceeded,
     PluginBusy,
     PluginClosed,
     SenHostError,
@@ -20,12 +20,9 @@ from sen_host.forks import reset_after_fork
 from sen_host.loaded import LoadedModule
 from sen_host.messages import (
     API_VERSION,
-    Effect,
     EffectResult,
-    Error,
     ExecuteResult,
     PluginManifest,
-    Success,
     decode,
     encode,
     encode_args,
@@ -33,15 +30,13 @@ from sen_host.messages import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
 
     from sen_host.wasm.reader import ParsedModule
 
-MAX_EFFECTS = 1_000
 
-
-class Plugin:
+class Plugin(Conversation):
     """A plugin, ready to be called. ``PluginLoader.load`` makes it.
 
     The instance behind it keeps its memory from call to call. After a trap,
@@ -77,6 +72,11 @@ class Plugin:
     def module(self) -> ParsedModule:
         """The structure of its binary."""
         return self._loaded.parsed
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of its binary, 64 hexadecimal digits in lower case."""
+        return self._loaded.sha256
 
     @property
     def closed(self) -> bool:
@@ -147,70 +147,10 @@ class Plugin:
             raise Serialization(
                 f"the result of effect {effect_id} is of type {type(result).__name__}",
                 hint="it must be an HttpResponse, SleepComplete or EffectError"
-                + (" (for an async handler, use run_async)" if _is_awaitable(result) else ""),
+                + (" (for an async handler, use run_async)" if is_awaitable(result) else ""),
             )
         payload = encode(result)
         return self._decode_result(self._call(RESUME, (effect_id,), payload))
-
-    def run(
-        self,
-        args: Sequence[str],
-        handler: Callable[[Effect], EffectResult],
-        *,
-        max_effects: int = MAX_EFFECTS,
-    ) -> Success | Error:
-        """Run the plugin's command and do its effects until it comes to an end.
-
-        Args:
-            args: the arguments, without the command's name.
-            handler: does an effect and returns its result. What it raises
-                goes through to the caller.
-            max_effects: how many effects the plugin may ask for.
-
-        Raises:
-            EffectLimitExceeded: the plugin asked for more than ``max_effects``.
-            Others as :meth:`execute` and :meth:`resume`.
-        """
-        result = self.execute(args)
-        for _ in range(max_effects):
-            if not isinstance(result, Effect):
-                break
-            result = self.resume(result.id, handler(result))
-        return self._final(result, max_effects)
-
-    async def run_async(
-        self,
-        args: Sequence[str],
-        handler: Callable[[Effect], Awaitable[EffectResult]],
-        *,
-        max_effects: int = MAX_EFFECTS,
-    ) -> Success | Error:
-        """As :meth:`run`, with a handler that is awaited.
-
-        The guest itself runs in a thread of the event loop's executor, unless
-        its binding is tied to one thread: then it runs in this one. Cancelling
-        does not stop a guest that runs; a limit does, and :meth:`close` if it
-        runs in a worker process.
-        """
-        import asyncio
-
-        async def call(method: Callable[..., ExecuteResult], *arguments: object) -> ExecuteResult:
-            if self.binding.has(Capability.ANY_THREAD):
-                return await asyncio.to_thread(method, *arguments)
-            return method(*arguments)
-
-        result = await call(self.execute, args)
-        for _ in range(max_effects):
-            if not isinstance(result, Effect):
-                break
-            outcome = handler(result)
-            if not _is_awaitable(outcome):
-                raise Serialization(
-                    f"the handler returned {type(outcome).__name__}, which cannot be awaited",
-                    hint="for a handler that is not async, use run",
-                )
-            result = await call(self.resume, result.id, await outcome)
-        return self._final(result, max_effects)
 
     def restart(self) -> None:
         """Go on with a fresh instance, asked for its manifest, as after a load.
@@ -377,11 +317,6 @@ class Plugin:
                 hint="load the plugin in this thread as well, or use isolation='process'",
             )
 
-    def _final(self, result: ExecuteResult, max_effects: int) -> Success | Error:
-        if isinstance(result, (Success, Error)):
-            return result
-        raise self._about_us(EffectLimitExceeded(max_effects))
-
 
 _threads = threading.local()
 
@@ -393,12 +328,6 @@ def _this_thread() -> object:
     except AttributeError:
         token = _threads.token = object()
     return token
-
-
-def _is_awaitable(value: object) -> bool:
-    from inspect import isawaitable
-
-    return isawaitable(value)
 
 
 def close_quietly(module: Module, error: SenHostError) -> None:

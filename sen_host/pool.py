@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from sen_host.backend import Capability
+from sen_host.conversation import MAX_EFFECTS
 from sen_host.errors import ConfigError, PluginBusy, PluginClosed, WrongThread
 from sen_host.forks import reset_after_fork
 from sen_host.messages import Effect, EffectResult, Error, ExecuteResult, PluginManifest, Success
-from sen_host.plugin import MAX_EFFECTS, Plugin
+from sen_host.plugin import Plugin
 
 if TYPE_CHECKING:
     from asyncio import Future

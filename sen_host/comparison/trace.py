@@ -8,10 +8,11 @@ from time import perf_counter
 
 from sen_host.abi import EXECUTE, MANIFEST, RESUME
 from sen_host.comparison.answers import Answers, refuse_requests
+from sen_host.conversation import MAX_EFFECTS
 from sen_host.errors import EffectLimitExceeded, PluginFault, SenHostError, TrapKind
 from sen_host.loader import PluginLoader
 from sen_host.messages import Effect, ExecuteResult, PluginManifest
-from sen_host.plugin import MAX_EFFECTS, Plugin
+from sen_host.plugin import Plugin
 
 
 @dataclass(frozen=True)

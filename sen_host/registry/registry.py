@@ -1,0 +1,461 @@
+"""The registry: from the name of a command to the plugin that has it."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from sen_host import log
+from sen_host.backend import Capability
+from sen_host.errors import (
+    CommandConflict,
+    CommandNotFound,
+    ConfigError,
+    InvalidCommandName,
+    PluginClosed,
+    PluginFileError,
+    WrongThread,
+)
+from sen_host.forks import reset_after_fork
+from sen_host.plugin import Plugin
+from sen_host.plugin_file import read_plugin_file
+from sen_host.pool import PluginPool
+from sen_host.registry.entry import Entry
+from sen_host.registry.home import ConfinedPlugin, HomeThread
+from sen_host.registry.names import MAX_LENGTH, SEPARATOR, below, check_name, check_spec, words_of
+from sen_host.registry.session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from types import TracebackType
+
+    from sen_host.loader import PluginLoader
+    from sen_host.messages import (
+        Effect,
+        EffectResult,
+        Error,
+        ExecuteResult,
+        PluginManifest,
+        Success,
+    )
+
+_STRIPES = 64
+_READS = 3
+
+
+class PluginRegistry:
+    """Plugins by the names of their commands, for all threads and coroutines of a program.
+
+    A command is named as the plugin names it, or with a prefix: ``db:create``. With the
+    name of a subcommand behind it (``db:create``, ``db create``) it gets that as its first
+    argument.
+
+    Calls of different plugins run side by side. Those of one plugin are made one after
+    the other, or on several ``instances``. A plugin of a binding that is tied to one
+    thread is loaded and called in a thread of the registry's own.
+
+    Args:
+        loader: loads the plugins; by default one of the configuration.
+        permissions: is asked, before each call, what the plugin may use. By default, nothing.
+        instances: how many instances each plugin may have.
+    """
+
+    def __init__(
+        self,
+        loader: PluginLoader | None = None,
+        *,
+        instances: int = 1,
+    ) -> None:
+        if not isinstance(instances, int) or isinstance(instances, bool) or instances < 1:
+            raise ConfigError(f"instances is {instances!r}; it must be a whole number above 0")
+        self._loader = loader
+        self._instances = instances
+        self._home = HomeThread()
+        self._entries: dict[str, Entry] = {}
+        self._paths: dict[str, Entry] = {}
+        self._closed = False
+        self.after_fork()
+        reset_after_fork(self)
+
+    # --- what is there ---------------------------------------------------------
+
+    def commands(self) -> tuple[str, ...]:
+        """The names of all commands, sorted."""
+        return tuple(sorted(self._entries.copy()))
+
+    def manifest(self, name: str) -> PluginManifest:
+        """The manifest of the plugin that has a command.
+
+        Raises:
+            CommandNotFound
+        """
+        return self._find(name)[0].first.manifest
+
+    def manifests(self) -> dict[str, PluginManifest]:
+        """All manifests by the names of the commands, in their order."""
+        entries = self._entries.copy()
+        return {name: entries[name].first.manifest for name in sorted(entries)}
+
+    def source(self, name: str) -> str | None:
+        """The file that a command's plugin was loaded from; None if from bytes.
+
+        Raises:
+            CommandNotFound
+        """
+        return self._find(name)[0].first.path
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._look_up(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.commands())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    # --- coming and going ------------------------------------------------------
+
+    def load(
+        self, path: str | os.PathLike[str], *, prefix: str | None = None, replace: bool = False
+    ) -> str:
+        """Load a plugin from a file, in place of the one that came from there before.
+
+        If anything fails, what was there goes on serving.
+
+        Args:
+            path: the file.
+            prefix: put before the plugin's own name: ``prefix:name``.
+            replace: whether it may take the command of a plugin from another file.
+
+        Returns:
+            The name of its command.
+
+        Raises:
+            CommandConflict: a plugin from another file has the command.
+            InvalidCommandName: it, or a subcommand, has a name that cannot be used.
+            ConfigError: the prefix cannot be used.
+            PluginClosed: the registry is closed.
+            Others as ``PluginLoader.load``.
+        """
+        file = _normal(path)
+        # Of two that load one file at once, the one that reads it later is to remain.
+        with self._stripes[hash(file) % _STRIPES]:
+            self._check_open()
+            plugin = self._load(os.fspath(path))
+            return self._add(plugin, file, prefix, replace)
+
+    async def load_async(
+        self, path: str | os.PathLike[str], *, prefix: str | None = None, replace: bool = False
+    ) -> str:
+        """As :meth:`load`, in a thread. It goes on there if this is cancelled."""
+        import asyncio
+
+        return await asyncio.to_thread(self.load, path, prefix=prefix, replace=replace)
+
+    def register(self, plugin: Plugin, *, prefix: str | None = None, replace: bool = False) -> str:
+        """Take over a plugin: the registry closes it. If this fails, it is still the caller's.
+
+        To have one plugin under several names, register its ``clone()`` or ``sibling()``.
+
+        Returns, Raises:
+            As :meth:`load`. WrongThread: the plugin is tied to a thread, so that it cannot
+            have several instances.
+        """
+        path = None if plugin.path is None else _normal(plugin.path)
+        return self._put(plugin, path, prefix, replace)
+
+    def reload(self, name_or_path: str | os.PathLike[str]) -> str:
+        """Load a plugin anew from its file, with its prefix.
+
+        Running calls finish on the old one, which goes on serving if this fails.
+
+        Returns:
+            The name of its command, which may be another one now.
+
+        Raises:
+            CommandNotFound: there is no such plugin, or it was not loaded from a file.
+            Others as :meth:`load`.
+        """
+        entry = self._registered(name_or_path)
+        if entry is None or entry.path is None:
+            raise CommandNotFound(
+                os.fspath(name_or_path), hint="only what was loaded from a file can be reloaded"
+            )
+        return self.load(entry.path, prefix=entry.prefix)
+
+    def unload(self, name_or_path: str | os.PathLike[str]) -> str | None:
+        """Remove a plugin, by the name of its command or by its file.
+
+        Running calls finish; it is closed after the last of them. Nobody waits for that.
+
+        Returns:
+            The name of its command; None if there is no such plugin.
+        """
+        with self._lock:
+            entry = self._registered(name_or_path)
+            if entry is None:
+                return None
+            self._remove(entry)
+        entry.retire()
+        log.debug("unloaded the command %s", entry.command)
+        return entry.command
+
+    def close(self) -> None:
+        """Unload all plugins. May be called more than once."""
+        with self._lock:
+            self._closed = True
+            entries = [*self._entries.values()]
+            self._entries.clear()
+            self._paths.clear()
+        for entry in entries:
+            entry.retire()
+        self._home.close()
+
+    def __enter__(self) -> PluginRegistry:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- calls -------------------------------------------------------------------
+
+    def execute(self, name: str, args: Sequence[str] = ()) -> ExecuteResult:
+        """Execute a command once; an effect that it asks for is the caller's to do.
+
+        To go on after an effect, use :meth:`run` or :meth:`lease`.
+
+        Args:
+            name: of the command, and perhaps of a subcommand.
+            args: further arguments.
+
+        Raises:
+            CommandNotFound
+            Others as ``Plugin.execute``.
+        """
+        entry, words = self._hold(name)
+        try:
+            return entry.plugin.execute([*words, *args] if words else args)
+        finally:
+            entry.release()
+
+    async def execute_async(self, name: str, args: Sequence[str] = ()) -> ExecuteResult:
+        """As :meth:`execute`, in a thread. It goes on there if this is cancelled."""
+        import asyncio
+
+        return await asyncio.to_thread(self.execute, name, args)
+
+    def run(
+        self, name: str, args: Sequence[str], handler: Callable[[Effect], EffectResult]
+    ) -> Success | Error:
+        """Run a command to its end; ``handler`` does its effects.
+
+        Raises:
+            CommandNotFound
+            Others as ``Plugin.run``.
+        """
+        with self.lease(name) as session:
+            return session.run(args, handler)
+
+    async def run_async(
+        self,
+        name: str,
+        args: Sequence[str],
+        handler: Callable[[Effect], Awaitable[EffectResult]],
+    ) -> Success | Error:
+        """As :meth:`run`, with a handler that is awaited; guests run in threads.
+
+        Cancelling does not stop a guest that runs; its plugin stays open until it is done.
+        """
+        with await self._lease_async(name) as session:
+            return await session.run_async(args, handler)
+
+    def lease(self, name: str) -> Session:
+        """A command's plugin for several calls in a row, to be used with ``with``.
+
+        It has the calls of a ``Plugin``, and stays the same one when it is reloaded. With
+        several instances, it is one of them, for this caller alone.
+
+        Raises:
+            CommandNotFound
+        """
+        return Session(*self._hold(name))
+
+    async def _lease_async(self, name: str) -> Session:
+        if self._instances == 1:
+            return self.lease(name)
+        import asyncio
+
+        # An instance may have to be waited for.
+        taking = asyncio.get_running_loop().run_in_executor(None, self.lease, name)
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            taking.add_done_callback(_end_lease)
+            raise
+
+    # --- inside --------------------------------------------------------------------
+
+    def _look_up(self, name: str) -> tuple[Entry, list[str]] | None:
+        entry = self._entries.get(name)
+        if entry is not None:
+            return entry, []
+        words = words_of(name)
+        for count in range(len(words), 0, -1):
+            entry = self._entries.get(SEPARATOR.join(words[:count]))
+            if entry is not None:
+                rest = words[count:]
+                known = below(entry.first.manifest.command, rest)
+                return (entry, rest) if known == rest else None
+        return None
+
+    def _find(self, name: str) -> tuple[Entry, list[str]]:
+        found = self._look_up(name)
+        if found is None:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name[:MAX_LENGTH], self._entries.copy(), 1)
+            raise CommandNotFound(name, hint=f"did you mean {near[0]!r}?" if near else None)
+        return found
+
+    def _hold(self, name: str) -> tuple[Entry, list[str]]:
+        while True:
+            self._check_open()
+            entry, words = self._find(name)
+            if entry.hold():
+                return entry, words
+            # It was replaced, and closed, since it was looked up.
+
+    def _registered(self, name_or_path: str | os.PathLike[str]) -> Entry | None:
+        if isinstance(name_or_path, str) and name_or_path in self._entries:
+            return self._entries.get(name_or_path)
+        return self._paths.get(_normal(name_or_path))
+
+    def _load(self, path: str) -> Plugin | ConfinedPlugin:
+        if self._loader is None:
+            from sen_host.loader import PluginLoader
+
+            self._loader = PluginLoader()
+        loader = self._loader
+        data = _read_steady(path, loader.limits.module_bytes)
+        if loader.binding.has(Capability.ANY_THREAD):
+            return loader.load(data, path=path)
+        return ConfinedPlugin(self._home, lambda: loader.load(data, path=path))
+
+    def _add(
+        self, plugin: Plugin | ConfinedPlugin, file: str, prefix: str | None, replace: bool
+    ) -> str:
+        try:
+            return self._put(plugin, file, prefix, replace)
+        except BaseException:
+            plugin.close()
+            raise
+
+    def _put(
+        self,
+        plugin: Plugin | ConfinedPlugin,
+        path: str | None,
+        prefix: str | None,
+        replace: bool,
+    ) -> str:
+        spec = plugin.manifest.command
+        check_spec(spec)
+        command = spec.name if prefix is None else _prefixed(prefix, spec.name)
+        pool: Plugin | ConfinedPlugin | PluginPool = plugin
+        if self._instances > 1:
+            pool = PluginPool(_of_any_thread(plugin), self._instances)
+        entry = Entry(command, pool, first=plugin, path=path, prefix=prefix)
+        with self._lock:
+            self._check_open()
+            same_file = None if path is None else self._paths.get(path)
+            holder = self._entries.get(command)
+            if holder is not None and holder.first is plugin:
+                return command
+            if holder is not None and holder is not same_file and not replace:
+                raise CommandConflict(command, path=plugin.path, holder=holder.first.path)
+            leaving = {old for old in (same_file, holder) if old is not None}
+            self._entries[command] = entry
+            if path is not None:
+                self._paths[path] = entry
+            for old in leaving:
+                self._remove(old)
+        for old in leaving:
+            old.retire()
+        log.debug("registered the command %s from %s", command, plugin.path or "bytes")
+        return command
+
+    def _remove(self, entry: Entry) -> None:
+        """Take it out of the maps, where another one may have its place already."""
+        if self._entries.get(entry.command) is entry:
+            del self._entries[entry.command]
+        if entry.path is not None and self._paths.get(entry.path) is entry:
+            del self._paths[entry.path]
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise PluginClosed("the registry is closed")
+
+    def after_fork(self) -> None:
+        """In a fork of the process: another thread may have held a lock."""
+        self._lock = threading.RLock()
+        self._stripes = [threading.Lock() for _ in range(_STRIPES)]
+
+
+def _prefixed(prefix: str, name: str) -> str:
+    command = f"{prefix}{SEPARATOR}{name}"
+    try:
+        check_name(command)
+    except InvalidCommandName as error:
+        raise ConfigError(
+            f"{prefix[:80]!a} cannot be a prefix of {name!a}: {error.reason}"
+        ) from None
+    return command
+
+
+def _of_any_thread(plugin: Plugin | ConfinedPlugin) -> Plugin:
+    if isinstance(plugin, ConfinedPlugin):
+        raise WrongThread(
+            f"the binding {plugin.binding.name!r} of {plugin.backend} can use a plugin in one"
+            " thread only, so it cannot have several instances",
+            hint="use isolation='process'",
+        )
+    return plugin
+
+
+def _normal(path: str | os.PathLike[str]) -> str:
+    """One name for a file, also when the file is gone."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def _read_steady(path: str, limit_bytes: int) -> bytes:
+    """The bytes of a file that did not change while they were read."""
+    for _ in range(_READS):
+        before = _state(path)
+        data = read_plugin_file(path, limit_bytes)
+        if _state(path) == before:
+            return data
+    raise PluginFileError(
+        f"the plugin file {path!r} changes while it is read",
+        path=path,
+        hint="load it again when it is written",
+    )
+
+
+def _state(path: str) -> tuple[int, ...] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _end_lease(taken: Future[Session]) -> None:
+    if not taken.cancelled() and taken.exception() is None:
+        taken.result().end()
