@@ -8,22 +8,20 @@ import threading
 from sen_host import log
 from sen_host.backend import Capability
 from sen_host.errors import (
-    CommandConflict,
     CommandNotFound,
     ConfigError,
     InvalidCommandName,
-    PluginClosed,
-    PluginFileError,
     WrongThread,
 )
 from sen_host.forks import reset_after_fork
 from sen_host.plugin import Plugin
-from sen_host.plugin_file import read_plugin_file
 from sen_host.pool import PluginPool
 from sen_host.registry.entry import Entry
+from sen_host.registry.files import normal, read_steady
 from sen_host.registry.home import ConfinedPlugin, HomeThread
-from sen_host.registry.names import MAX_LENGTH, SEPARATOR, below, check_name, check_spec, words_of
+from sen_host.registry.names import SEPARATOR, check_name, check_spec
 from sen_host.registry.session import Session
+from sen_host.registry.table import CommandTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
     )
 
 _STRIPES = 64
-_READS = 3
 
 
 class PluginRegistry:
@@ -73,9 +70,7 @@ class PluginRegistry:
         self._loader = loader
         self._instances = instances
         self._home = HomeThread()
-        self._entries: dict[str, Entry] = {}
-        self._paths: dict[str, Entry] = {}
-        self._closed = False
+        self._table = CommandTable()
         self.after_fork()
         reset_after_fork(self)
 
@@ -83,7 +78,7 @@ class PluginRegistry:
 
     def commands(self) -> tuple[str, ...]:
         """The names of all commands, sorted."""
-        return tuple(sorted(self._entries.copy()))
+        return tuple(self._table.entries())
 
     def manifest(self, name: str) -> PluginManifest:
         """The manifest of the plugin that has a command.
@@ -91,12 +86,12 @@ class PluginRegistry:
         Raises:
             CommandNotFound
         """
-        return self._find(name)[0].first.manifest
+        return self._table.find(name)[0].first.manifest
 
     def manifests(self) -> dict[str, PluginManifest]:
         """All manifests by the names of the commands, in their order."""
-        entries = self._entries.copy()
-        return {name: entries[name].first.manifest for name in sorted(entries)}
+        entries = self._table.entries()
+        return {name: entry.first.manifest for name, entry in entries.items()}
 
     def source(self, name: str) -> str | None:
         """The file that a command's plugin was loaded from; None if from bytes.
@@ -104,16 +99,16 @@ class PluginRegistry:
         Raises:
             CommandNotFound
         """
-        return self._find(name)[0].first.path
+        return self._table.find(name)[0].first.path
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._look_up(name) is not None
+        return isinstance(name, str) and self._table.look_up(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.commands())
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._table)
 
     # --- coming and going ------------------------------------------------------
 
@@ -139,10 +134,10 @@ class PluginRegistry:
             PluginClosed: the registry is closed.
             Others as ``PluginLoader.load``.
         """
-        file = _normal(path)
+        file = normal(path)
         # Of two that load one file at once, the one that reads it later is to remain.
         with self._stripes[hash(file) % _STRIPES]:
-            self._check_open()
+            self._table.check_open()
             plugin = self._load(os.fspath(path))
             return self._add(plugin, file, prefix, replace)
 
@@ -163,7 +158,7 @@ class PluginRegistry:
             As :meth:`load`. WrongThread: the plugin is tied to a thread, so that it cannot
             have several instances.
         """
-        path = None if plugin.path is None else _normal(plugin.path)
+        path = None if plugin.path is None else normal(plugin.path)
         return self._put(plugin, path, prefix, replace)
 
     def reload(self, name_or_path: str | os.PathLike[str]) -> str:
@@ -178,7 +173,7 @@ class PluginRegistry:
             CommandNotFound: there is no such plugin, or it was not loaded from a file.
             Others as :meth:`load`.
         """
-        entry = self._registered(name_or_path)
+        entry = self._table.registered(name_or_path)
         if entry is None or entry.path is None:
             raise CommandNotFound(
                 os.fspath(name_or_path), hint="only what was loaded from a file can be reloaded"
@@ -193,24 +188,15 @@ class PluginRegistry:
         Returns:
             The name of its command; None if there is no such plugin.
         """
-        with self._lock:
-            entry = self._registered(name_or_path)
-            if entry is None:
-                return None
-            self._remove(entry)
-        entry.retire()
+        entry = self._table.take(name_or_path)
+        if entry is None:
+            return None
         log.debug("unloaded the command %s", entry.command)
         return entry.command
 
     def close(self) -> None:
         """Unload all plugins. May be called more than once."""
-        with self._lock:
-            self._closed = True
-            entries = [*self._entries.values()]
-            self._entries.clear()
-            self._paths.clear()
-        for entry in entries:
-            entry.retire()
+        self._table.close()
         self._home.close()
 
     def __enter__(self) -> PluginRegistry:
@@ -239,7 +225,7 @@ class PluginRegistry:
             CommandNotFound
             Others as ``Plugin.execute``.
         """
-        entry, words = self._hold(name)
+        entry, words = self._table.hold(name)
         try:
             return entry.plugin.execute([*words, *args] if words else args)
         finally:
@@ -285,7 +271,7 @@ class PluginRegistry:
         Raises:
             CommandNotFound
         """
-        return Session(*self._hold(name))
+        return Session(*self._table.hold(name))
 
     async def _lease_async(self, name: str) -> Session:
         if self._instances == 1:
@@ -302,48 +288,13 @@ class PluginRegistry:
 
     # --- inside --------------------------------------------------------------------
 
-    def _look_up(self, name: str) -> tuple[Entry, list[str]] | None:
-        entry = self._entries.get(name)
-        if entry is not None:
-            return entry, []
-        words = words_of(name)
-        for count in range(len(words), 0, -1):
-            entry = self._entries.get(SEPARATOR.join(words[:count]))
-            if entry is not None:
-                rest = words[count:]
-                known = below(entry.first.manifest.command, rest)
-                return (entry, rest) if known == rest else None
-        return None
-
-    def _find(self, name: str) -> tuple[Entry, list[str]]:
-        found = self._look_up(name)
-        if found is None:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name[:MAX_LENGTH], self._entries.copy(), 1)
-            raise CommandNotFound(name, hint=f"did you mean {near[0]!r}?" if near else None)
-        return found
-
-    def _hold(self, name: str) -> tuple[Entry, list[str]]:
-        while True:
-            self._check_open()
-            entry, words = self._find(name)
-            if entry.hold():
-                return entry, words
-            # It was replaced, and closed, since it was looked up.
-
-    def _registered(self, name_or_path: str | os.PathLike[str]) -> Entry | None:
-        if isinstance(name_or_path, str) and name_or_path in self._entries:
-            return self._entries.get(name_or_path)
-        return self._paths.get(_normal(name_or_path))
-
     def _load(self, path: str) -> Plugin | ConfinedPlugin:
         if self._loader is None:
             from sen_host.loader import PluginLoader
 
             self._loader = PluginLoader()
         loader = self._loader
-        data = _read_steady(path, loader.limits.module_bytes)
+        data = read_steady(path, loader.limits.module_bytes)
         if loader.binding.has(Capability.ANY_THREAD):
             return loader.load(data, path=path)
         return ConfinedPlugin(self._home, lambda: loader.load(data, path=path))
@@ -371,39 +322,12 @@ class PluginRegistry:
         if self._instances > 1:
             pool = PluginPool(_of_any_thread(plugin), self._instances)
         entry = Entry(command, pool, first=plugin, path=path, prefix=prefix)
-        with self._lock:
-            self._check_open()
-            same_file = None if path is None else self._paths.get(path)
-            holder = self._entries.get(command)
-            if holder is not None and holder.first is plugin:
-                return command
-            if holder is not None and holder is not same_file and not replace:
-                raise CommandConflict(command, path=plugin.path, holder=holder.first.path)
-            leaving = {old for old in (same_file, holder) if old is not None}
-            self._entries[command] = entry
-            if path is not None:
-                self._paths[path] = entry
-            for old in leaving:
-                self._remove(old)
-        for old in leaving:
-            old.retire()
+        self._table.put(entry, replace=replace)
         log.debug("registered the command %s from %s", command, plugin.path or "bytes")
         return command
 
-    def _remove(self, entry: Entry) -> None:
-        """Take it out of the maps, where another one may have its place already."""
-        if self._entries.get(entry.command) is entry:
-            del self._entries[entry.command]
-        if entry.path is not None and self._paths.get(entry.path) is entry:
-            del self._paths[entry.path]
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise PluginClosed("the registry is closed")
-
     def after_fork(self) -> None:
         """In a fork of the process: another thread may have held a lock."""
-        self._lock = threading.RLock()
         self._stripes = [threading.Lock() for _ in range(_STRIPES)]
 
 
@@ -426,34 +350,6 @@ def _of_any_thread(plugin: Plugin | ConfinedPlugin) -> Plugin:
             hint="use isolation='process'",
         )
     return plugin
-
-
-def _normal(path: str | os.PathLike[str]) -> str:
-    """One name for a file, also when the file is gone."""
-    folder, name = os.path.split(os.path.abspath(path))
-    return os.path.join(os.path.realpath(folder), name)
-
-
-def _read_steady(path: str, limit_bytes: int) -> bytes:
-    """The bytes of a file that did not change while they were read."""
-    for _ in range(_READS):
-        before = _state(path)
-        data = read_plugin_file(path, limit_bytes)
-        if _state(path) == before:
-            return data
-    raise PluginFileError(
-        f"the plugin file {path!r} changes while it is read",
-        path=path,
-        hint="load it again when it is written",
-    )
-
-
-def _state(path: str) -> tuple[int, ...] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _end_lease(taken: Future[Session]) -> None:
