@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sen_host import errors, messages
     from sen_host.config import Config
+    from sen_host.discovery import Scan, default_plugin_dirs, scan
     from sen_host.engines import BackendInfo, backends, open_backend
     from sen_host.errors import SenHostError, TrapKind
     from sen_host.limits import FUEL_SCHEDULE, Limits
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sen_host.plugin import Plugin
     from sen_host.pool import PluginPool
     from sen_host.registry import PluginRegistry
+    from sen_host.watch import HotReloadWatcher
 
 __version__ = "0.1.0"
 
@@ -30,18 +32,22 @@ __all__ = [
     "FUEL_SCHEDULE",
     "BackendInfo",
     "Config",
+    "HotReloadWatcher",
     "Limits",
     "Plugin",
     "PluginLoader",
     "PluginPool",
     "PluginRegistry",
+    "Scan",
     "SenHostError",
     "TrapKind",
     "__version__",
     "backends",
+    "default_plugin_dirs",
     "errors",
     "messages",
     "open_backend",
+    "scan",
 ]
 
 _HOMES = {
@@ -49,17 +55,21 @@ _HOMES = {
     "FUEL_SCHEDULE": "limits",
     "BackendInfo": "engines",
     "Config": "config",
+    "HotReloadWatcher": "watch",
     "Limits": "limits",
     "Plugin": "plugin",
     "PluginLoader": "loader",
     "PluginPool": "pool",
     "PluginRegistry": "registry",
+    "Scan": "discovery",
     "SenHostError": "errors",
     "TrapKind": "errors",
     "backends": "engines",
+    "default_plugin_dirs": "discovery",
     "errors": "errors",
     "messages": "messages",
     "open_backend": "engines",
+    "scan": "discovery",
 }
 
 

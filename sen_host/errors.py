@@ -448,3 +448,11 @@ class CommandConflict(EnvironmentFault):
         self.command = command
         self.path = path
         self.holder = holder
+
+
+class PluginDirectoryError(EnvironmentFault):
+    """A directory of plugins does not exist or cannot be read."""
+
+    def __init__(self, message: str, *, path: str, detail: str | None = None) -> None:
+        super().__init__(message, detail=detail, hint="check the path and its permissions")
+        self.path = path

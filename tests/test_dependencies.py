@@ -40,6 +40,8 @@ LAYERS = (
     "plugin_file",
     "loader",
     "registry",
+    "discovery",
+    "watch",
     "comparison",
     "checkup",
     "cli",

@@ -11,6 +11,7 @@ from sen_host.config.files import ConfigFile, find_files, read_values
 from sen_host.config.settings import (
     AUTO,
     SETTINGS,
+    PLUGIN_PATH_VARIABLE,
     USER_FILE_VARIABLE,
     by_option,
     from_text,
@@ -286,7 +287,7 @@ def _from_environment(environ: Mapping[str, str]) -> _Values:
     settings = {setting.variable: setting for setting in SETTINGS.values()}
     values: _Values = {}
     for variable in sorted(name for name in environ if name.startswith("SEN_HOST_")):
-        if variable == USER_FILE_VARIABLE:
+        if variable in (USER_FILE_VARIABLE, PLUGIN_PATH_VARIABLE):
             continue
         origin = Origin("environment", variable)
         setting = settings.get(variable)
@@ -297,7 +298,7 @@ def _from_environment(environ: Mapping[str, str]) -> _Values:
                 source=str(origin),
                 hint=nearest(
                     variable,
-                    (*settings, USER_FILE_VARIABLE),
+                    (*settings, USER_FILE_VARIABLE, PLUGIN_PATH_VARIABLE),
                     None if named is None else named.variable,
                 ),
             )

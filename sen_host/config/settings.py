@@ -29,6 +29,9 @@ ISOLATIONS = ("auto", "none", "process")
 USER_FILE_VARIABLE = "SEN_HOST_CONFIG"
 """Names the user's configuration file, or holds "none" for no such file."""
 
+PLUGIN_PATH_VARIABLE = "SEN_HOST_PLUGIN_PATH"
+"""Names directories in which the command line looks for plugins."""
+
 COMPLETION_VARIABLE = "_SEN_HOST_COMPLETE"
 
 _OPTIONAL = frozenset(

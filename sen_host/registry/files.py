@@ -13,7 +13,10 @@ _READS = 3
 def normal(path: str | os.PathLike[str]) -> str:
     """One name for a file, also when the file is gone."""
     folder, name = os.path.split(os.path.abspath(path))
-    return os.path.join(os.path.realpath(folder), name)
+    try:
+        return os.path.join(os.path.realpath(folder), name)
+    except ValueError:  # a NUL in the path: there is no such file
+        return os.path.join(folder, name)
 
 
 def read_steady(path: str, limit_bytes: int) -> bytes:

@@ -23,6 +23,7 @@ from sen_host.registry.names import SEPARATOR, check_name, check_spec
 from sen_host.registry.session import Session
 from sen_host.registry.table import CommandTable
 
+from sen_host.records import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Future
@@ -40,6 +41,18 @@ if TYPE_CHECKING:
     )
 
 _STRIPES = 64
+
+
+class Change(NamedTuple):
+    """What became of a plugin file.
+
+    Attributes:
+        kind: "loaded", "reloaded", or "unchanged" if its plugin served already.
+        command: the name of its command.
+    """
+
+    kind: str
+    command: str
 
 
 class PluginRegistry:
@@ -134,12 +147,17 @@ class PluginRegistry:
             PluginClosed: the registry is closed.
             Others as ``PluginLoader.load``.
         """
-        file = normal(path)
-        # Of two that load one file at once, the one that reads it later is to remain.
-        with self._stripes[hash(file) % _STRIPES]:
-            self._table.check_open()
-            plugin = self._load(os.fspath(path))
-            return self._add(plugin, file, prefix, replace)
+        return self._from_file(path, prefix=prefix, replace=replace).command
+
+    def refresh(self, path: str | os.PathLike[str], *, replace: bool = False) -> Change:
+        """As :meth:`load`, unless what is in the file serves already; keeps its prefix.
+
+        Raises:
+            As :meth:`load`.
+        """
+        before = self._table.registered_from(normal(path))
+        prefix = None if before is None else before.prefix
+        return self._from_file(path, prefix=prefix, replace=replace, unless_same=True)
 
     async def load_async(
         self, path: str | os.PathLike[str], *, prefix: str | None = None, replace: bool = False
@@ -159,6 +177,8 @@ class PluginRegistry:
             have several instances.
         """
         path = None if plugin.path is None else normal(plugin.path)
+        if path is not None and self._table.registered_from(path) is not None:
+            path = None  # a clone: the first one is that of the file
         return self._put(plugin, path, prefix, replace)
 
     def reload(self, name_or_path: str | os.PathLike[str]) -> str:
@@ -288,25 +308,41 @@ class PluginRegistry:
 
     # --- inside --------------------------------------------------------------------
 
-    def _load(self, path: str) -> Plugin | ConfinedPlugin:
+    def _from_file(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        prefix: str | None,
+        replace: bool,
+        unless_same: bool = False,
+    ) -> Change:
+        named, file = os.fspath(path), normal(path)
+        # Of two that load one file at once, the one that reads it later is to remain.
+        with self._stripes[hash(file) % _STRIPES]:
+            self._table.check_open()
+            before = self._table.registered_from(file)
+            loader = self._the_loader()
+            data = read_steady(named, loader.limits.module_bytes)
+            if unless_same and before is not None and before.first.sha256 == _sha256(data):
+                return Change("unchanged", before.command)
+            plugin: Plugin | ConfinedPlugin
+            if loader.binding.has(Capability.ANY_THREAD):
+                plugin = loader.load(data, path=named)
+            else:
+                plugin = ConfinedPlugin(self._home, lambda: loader.load(data, path=named))
+            try:
+                command = self._put(plugin, file, prefix, replace)
+            except BaseException:
+                plugin.close()
+                raise
+        return Change("loaded" if before is None else "reloaded", command)
+
+    def _the_loader(self) -> PluginLoader:
         if self._loader is None:
             from sen_host.loader import PluginLoader
 
             self._loader = PluginLoader()
-        loader = self._loader
-        data = read_steady(path, loader.limits.module_bytes)
-        if loader.binding.has(Capability.ANY_THREAD):
-            return loader.load(data, path=path)
-        return ConfinedPlugin(self._home, lambda: loader.load(data, path=path))
-
-    def _add(
-        self, plugin: Plugin | ConfinedPlugin, file: str, prefix: str | None, replace: bool
-    ) -> str:
-        try:
-            return self._put(plugin, file, prefix, replace)
-        except BaseException:
-            plugin.close()
-            raise
+        return self._loader
 
     def _put(
         self,
@@ -329,6 +365,12 @@ class PluginRegistry:
     def after_fork(self) -> None:
         """In a fork of the process: another thread may have held a lock."""
         self._stripes = [threading.Lock() for _ in range(_STRIPES)]
+
+
+def _sha256(data: bytes) -> str:
+    from hashlib import sha256
+
+    return sha256(data).hexdigest()
 
 
 def _prefixed(prefix: str, name: str) -> str:

@@ -75,14 +75,15 @@ class CommandTable:
             return entry
         return self._paths.get(normal(name_or_path))
 
-    def put(self, entry: Entry, *, replace: bool) -> Entry | None:
+    def registered_from(self, file: str) -> Entry | None:
+        """The entry that came from a file, by its normal name."""
+        return self._paths.get(file)
+
+    def put(self, entry: Entry, *, replace: bool) -> None:
         """Let an entry serve its command, in place of what came from its file before.
 
         Args:
             replace: whether it may take the command of a plugin from another file.
-
-        Returns:
-            What came from its file before.
 
         Raises:
             CommandConflict, PluginClosed
@@ -104,7 +105,6 @@ class CommandTable:
                 self._remove(old)
         for old in leaving:
             old.retire()
-        return before
 
     def take(self, name_or_path: str | os.PathLike[str]) -> Entry | None:
         """Remove the entry that ``registered`` finds, and retire it."""
