@@ -38,9 +38,7 @@ def plugin_path_variable(application: str) -> str:
     return re.sub(r"[^A-Z0-9]", "_", application.upper()) + "_PLUGIN_PATH"
 
 
-def default_plugin_dirs(
-    application: str, *, working_directory: bool = False
-) -> tuple[str, ...]:
+def default_plugin_dirs(application: str, *, working_directory: bool = False) -> tuple[str, ...]:
     """Where plugins of an application are looked for, whether these directories exist or not.
 
     They are those in the variable ``<APPLICATION>_PLUGIN_PATH`` (absolute paths,
@@ -70,9 +68,7 @@ def default_plugin_dirs(
     found = [path for path in named if os.path.isabs(path)]
     if working_directory:
         found.append(os.path.abspath("plugins"))
-    found += [
-        os.path.join(base, application, "plugins") for base in data_directories()
-    ]
+    found += [os.path.join(base, application, "plugins") for base in data_directories()]
     return tuple(dict.fromkeys(found))
 
 
@@ -172,9 +168,7 @@ def scan(
     return Scan(loaded, failures, found.skipped)
 
 
-def find_plugins(
-    directories: Iterable[str | os.PathLike[str]], *, depth: int = 0
-) -> Candidates:
+def find_plugins(directories: Iterable[str | os.PathLike[str]], *, depth: int = 0) -> Candidates:
     """Look for plugin files: directories as they are given, files by their names.
 
     Args:

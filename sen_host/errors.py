@@ -456,3 +456,15 @@ class PluginDirectoryError(EnvironmentFault):
     def __init__(self, message: str, *, path: str, detail: str | None = None) -> None:
         super().__init__(message, detail=detail, hint="check the path and its permissions")
         self.path = path
+
+
+class LibraryMissing(EnvironmentFault):
+    """An optional library is not installed."""
+
+    def __init__(self, library: str, *, needed_for: str, extra: str) -> None:
+        super().__init__(
+            f"{needed_for} needs the library {library!r}, which is not installed",
+            hint=f"pip install 'sen-host[{extra}]'",
+        )
+        self.library = library
+        self.extra = extra

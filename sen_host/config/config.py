@@ -10,8 +10,8 @@ from sen_host.cache.settings import CacheSettings
 from sen_host.config.files import ConfigFile, find_files, read_values
 from sen_host.config.settings import (
     AUTO,
-    SETTINGS,
     PLUGIN_PATH_VARIABLE,
+    SETTINGS,
     USER_FILE_VARIABLE,
     by_option,
     from_text,

@@ -16,6 +16,7 @@ from sen_host.errors import (
 from sen_host.forks import reset_after_fork
 from sen_host.plugin import Plugin
 from sen_host.pool import PluginPool
+from sen_host.records import NamedTuple
 from sen_host.registry.entry import Entry
 from sen_host.registry.files import normal, read_steady
 from sen_host.registry.home import ConfinedPlugin, HomeThread
@@ -23,12 +24,12 @@ from sen_host.registry.names import SEPARATOR, check_name, check_spec
 from sen_host.registry.session import Session
 from sen_host.registry.table import CommandTable
 
-from sen_host.records import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from types import TracebackType
+    from typing import Literal
 
     from sen_host.loader import PluginLoader
     from sen_host.messages import (
@@ -51,7 +52,7 @@ class Change(NamedTuple):
         command: the name of its command.
     """
 
-    kind: str
+    kind: Literal["loaded", "reloaded", "unchanged"]
     command: str
 
 
