@@ -37,6 +37,7 @@ EXAMPLES = [
     errors.ApiVersionMismatch(expected=2, actual=3),
     errors.Deserialization("ExecuteResult", "a.b", "expected a string"),
     errors.EffectLimitExceeded(3),
+    errors.InvalidCommandName("a b", "it has a space"),
     errors.ConfigError("unknown key", source="sen-host.toml:3", key="k", hint="try this"),
     errors.UnknownBackend("no such backend"),
     errors.InvalidLimit("too small"),
@@ -46,12 +47,16 @@ EXAMPLES = [
     errors.PluginBusy("busy"),
     errors.PluginClosed("closed"),
     errors.WrongThread("other thread"),
+    errors.CommandNotFound("gret", hint="did you mean 'greet'?"),
     errors.PluginFileError("missing", path="x.wasm"),
     errors.BackendUnavailable("wasmer", "not installed", hint="pip install it"),
     errors.BackendConflict("two of them"),
     errors.EngineCreation("refused"),
     errors.EngineFault("broken"),
     errors.WorkerDied("gone", exit_code=-11),
+    errors.CommandConflict("greet", path="b.wasm", holder="a.wasm"),
+    errors.PluginDirectoryError("there is none", path="/plugins"),
+    errors.LibraryMissing("watchfiles", needed_for="hot reload", extra="watch"),
 ]
 
 

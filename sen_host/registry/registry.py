@@ -353,7 +353,11 @@ class PluginRegistry:
         replace: bool,
     ) -> str:
         spec = plugin.manifest.command
-        check_spec(spec)
+        try:
+            check_spec(spec)
+        except InvalidCommandName as error:
+            error.plugin = plugin.path
+            raise
         command = spec.name if prefix is None else _prefixed(prefix, spec.name)
         pool: Plugin | ConfinedPlugin | PluginPool = plugin
         if self._instances > 1:

@@ -92,6 +92,8 @@ class CommandTable:
             self.check_open()
             before = None if entry.path is None else self._paths.get(entry.path)
             holder = self._entries.get(entry.command)
+            if holder is not None and holder.first is entry.first:
+                return
             if holder is not None and holder is not before and not replace:
                 raise CommandConflict(
                     entry.command, path=entry.first.path, holder=holder.first.path

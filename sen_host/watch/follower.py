@@ -25,13 +25,14 @@ class WatchEvent:
     """What a watcher did.
 
     Attributes:
-        kind: "loaded", "reloaded", "unloaded" or "failed".
+        kind: "loaded", "reloaded", "unloaded" or "failed"; or "mended" if a file that
+            failed has now what serves still.
         path: the file, or the directory that cannot be read.
         command: the name of the command; None if it failed.
         error: why it failed, else None. What served before serves on.
     """
 
-    kind: Literal["loaded", "reloaded", "unloaded", "failed"]
+    kind: Literal["loaded", "reloaded", "unloaded", "failed", "mended"]
     path: str
     command: str | None = None
     error: SenHostError | None = None
@@ -59,6 +60,7 @@ class Follower:
         self._changing: dict[str, tuple[State | None, float]] = {}
         self._conflicts: dict[str, str] = {}
         self._failing: dict[str, str] = {}
+        self._broken: set[str] = set()
 
     def skip_existing(self) -> None:
         """Take what is there now for handled."""
@@ -130,12 +132,16 @@ class Follower:
         except SenHostError as error:
             if isinstance(error, CommandConflict):
                 self._conflicts[path] = error.command
+            self._broken.add(path)
             self._tell(WatchEvent("failed", path, error=error))
             return
         self._conflicts.pop(path, None)
         if change.kind != "unchanged":
             self._tell(WatchEvent(change.kind, path, change.command))
             self._settle_conflicts()
+        elif path in self._broken:
+            self._tell(WatchEvent("mended", path, change.command))
+        self._broken.discard(path)
 
     def _refresh(self, path: str) -> Change:
         try:
@@ -149,6 +155,7 @@ class Follower:
     def _gone(self, path: str) -> None:
         self._handled.pop(path, None)
         self._conflicts.pop(path, None)
+        self._broken.discard(path)
         command = self._registry.unload(path)
         if command is not None:
             self._tell(WatchEvent("unloaded", path, command))

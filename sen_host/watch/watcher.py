@@ -94,8 +94,7 @@ class HotReloadWatcher:
         return self._thread is not None
 
     def start(self) -> None:
-        """Load what is there, if that was asked for, and follow what changes from now on.
-        """
+        """Load what is there, if that was asked for, and follow what changes from now on."""
         if self._thread is not None:
             return
         self._stop = threading.Event()
