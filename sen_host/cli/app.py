@@ -20,6 +20,8 @@ _COMMANDS = (
     "inspect",
     "compare",
     "check",
+    "plugins",
+    "watch",
     "conformance",
     "backends",
     "config",

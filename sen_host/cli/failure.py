@@ -35,6 +35,7 @@ EXIT_CODES = {
 
 _BY_CLASS: tuple[tuple[type[BaseException], int], ...] = (
     (errors.PluginFileError, NOT_LOADABLE),
+    (errors.CommandConflict, NOT_LOADABLE),
     (errors.EnvironmentFault, ENVIRONMENT),
     (errors.CallerFault, USAGE),
     (errors.FuelExhausted, OVER_LIMIT),
@@ -42,6 +43,7 @@ _BY_CLASS: tuple[tuple[type[BaseException], int], ...] = (
     (errors.ResultTooLarge, OVER_LIMIT),
     (errors.MemoryLimitExceeded, OVER_LIMIT),
     (errors.EffectLimitExceeded, OVER_LIMIT),
+    (errors.InvalidCommandName, NOT_LOADABLE),
     (errors.ModuleCompilation, NOT_LOADABLE),
     (errors.Instantiation, NOT_LOADABLE),
     (errors.FunctionNotFound, NOT_LOADABLE),
