@@ -62,8 +62,7 @@ def _tell(call: Call, event: WatchEvent) -> None:
         message, hint = failure.describe(event.error)
         complain(f"{one_line(event.path)}: {message}", hint)
     else:
-        shown = click.style(f"{event.kind:<8}", fg="green")
-        click.echo(f"{shown}   {one_line(event.command or '')}   {one_line(event.path)}")
+        click.echo(f"{event.kind:<8}   {one_line(event.command or '')}   {one_line(event.path)}")
 
 
 def _as_json(call: Call, event: WatchEvent) -> dict[str, Any]:
