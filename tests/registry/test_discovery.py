@@ -96,7 +96,8 @@ class TestFind:
         found = find_plugins([tmp_path / "z", tmp_path / "a", tmp_path / "z"])
         assert names(found.files) == ["10.wasm", "2.wasm", "B.wasm", "a.wasm"] * 2
         assert found.files[0].startswith(str(tmp_path / "z"))
-        assert found.failures == found.skipped == ()
+        assert not found.failures
+        assert not found.skipped
 
     def test_only_names_that_end_so_and_are_not_hidden(self, folder: Path) -> None:
         for name in ("a.wasm", ".b.wasm", "._c.wasm", "d.wasm~", "e.wasm.part", "wasm", "f.wat"):

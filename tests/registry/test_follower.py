@@ -38,7 +38,9 @@ class Steps:
         return self.told()
 
     def told(self) -> list[tuple[str, str, str | None]]:
-        told = [(event.kind, Path(event.path).name, event.command) for event in self.events]
+        told: list[tuple[str, str, str | None]] = [
+            (event.kind, Path(event.path).name, event.command) for event in self.events
+        ]
         self.events.clear()
         return told
 
