@@ -1,9 +1,12 @@
-"""Load time against module size."""
+"""Load time against module size, and a registry's look-up against its plugins."""
 
 from __future__ import annotations
 
+from itertools import cycle, islice
+from random import Random
 from time import perf_counter
 
+from benchmarks.build import ECHO
 from benchmarks.progress import Progress
 from benchmarks.speed.outcome import Outcome
 from benchmarks.speed.sampling import WrongResult
@@ -63,4 +66,40 @@ def load_cold(settings: Settings, progress: Progress) -> Outcome:
                 if plugin.execute(["one two"]) != expected:
                     raise WrongResult(f"the plugin of {size:,} bytes counts other words")
             samples.setdefault(str(size), []).append(taken)
+    return Outcome(samples)
+
+
+def look_up(settings: Settings, progress: Progress) -> Outcome:
+    """Seconds to find a command among more and more plugins.
+
+    The contestants are the numbers of plugins. All are of one module, each under a name of
+    its own; each look-up is of another one of them, in no order.
+    """
+    from sen_host import PluginLoader, PluginRegistry
+
+    loader = PluginLoader(backend="wasmtime")
+    samples: dict[str, list[float]] = {}
+    registries: dict[int, PluginRegistry] = {}
+    for count in settings.registry_sizes:
+        progress(f"registering {count:,} plugins")
+        registry = registries[count] = PluginRegistry(loader)
+        plugin = loader.load(ECHO.read_bytes())
+        for number in range(1, count):
+            registry.register(plugin.sibling(), prefix=f"p{number}")
+        registry.register(plugin, prefix="p0")
+    shuffled = {count: list(registry) for count, registry in registries.items()}
+    for names in shuffled.values():
+        Random(1).shuffle(names)
+    for turn in range(settings.registry_rounds):
+        progress(f"round {turn + 1} of {settings.registry_rounds}")
+        for count, registry in registries.items():
+            names = list(islice(cycle(shuffled[count]), settings.look_ups))
+            started = perf_counter()
+            found = sum(name in registry for name in names)
+            taken = perf_counter() - started
+            if found != len(names):
+                raise WrongResult(f"a registry of {count:,} plugins finds {found:,} of them")
+            samples.setdefault(str(count), []).append(taken / len(names))
+    for registry in registries.values():
+        registry.close()
     return Outcome(samples)

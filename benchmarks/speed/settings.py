@@ -20,6 +20,7 @@ class Settings:
         plugins: how many are loaded into one process.
         thread_rounds, thread_seconds: of guests that run side by side.
         size_rounds, sizes: of modules that are loaded cold, in bytes.
+        registry_rounds, registry_sizes, look_ups: of look-ups among so many plugins.
     """
 
     rounds: int = 60
@@ -34,6 +35,9 @@ class Settings:
     thread_seconds: float = 0.3
     size_rounds: int = 3
     sizes: Sequence[int] = (10_000, 31_623, 100_000, 316_228, 1_000_000, 3_162_278, 10_000_000)
+    registry_rounds: int = 20
+    registry_sizes: Sequence[int] = (1, 10, 100, 1_000, 10_000)
+    look_ups: int = 20_000
 
 
 FULL = Settings()
@@ -51,5 +55,8 @@ QUICK = Settings(
     thread_seconds=0.02,
     size_rounds=1,
     sizes=(10_000, 100_000),
+    registry_rounds=2,
+    registry_sizes=(1, 10_000),
+    look_ups=1_000,
 )
 """Shows that it works; its figures tell nothing."""
