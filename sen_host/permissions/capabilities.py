@@ -64,9 +64,9 @@ def missing(
     )
 
 
-def union(one: Capabilities, other: Capabilities) -> Capabilities:
+def union(one: Capabilities, other: Capabilities, *, directory: str | None = None) -> Capabilities:
     """What either has; what the first covers already is not repeated."""
-    more = missing(other, one)
+    more = missing(other, one, directory=directory)
     return Capabilities(
         fs_read=one.fs_read + more.fs_read,
         fs_write=one.fs_write + more.fs_write,
