@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sen_host.limits import FUEL_SCHEDULE, Limits
     from sen_host.loader import PluginLoader
     from sen_host.messages import API_VERSION
+    from sen_host.permissions import Permissions
     from sen_host.plugin import Plugin
     from sen_host.pool import PluginPool
 
@@ -30,6 +31,7 @@ __all__ = [
     "BackendInfo",
     "Config",
     "Limits",
+    "Permissions",
     "Plugin",
     "PluginLoader",
     "PluginPool",
@@ -48,6 +50,7 @@ _HOMES = {
     "BackendInfo": "engines",
     "Config": "config",
     "Limits": "limits",
+    "Permissions": "permissions",
     "Plugin": "plugin",
     "PluginLoader": "loader",
     "PluginPool": "pool",

@@ -129,7 +129,7 @@ class CiStrategy(Strategy):
         if _covered(question):
             return Allow()
         if question.changed:
-            return Deny("its file has changed since it was granted, and nobody is asked here")
+            return Deny("its file is not the one that was granted this, and nobody is asked here")
         if question.escalation:
             return Deny("it asks for more than it was granted, and nobody is asked here")
         return Deny("it must be granted beforehand, nobody is asked here")

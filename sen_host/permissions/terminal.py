@@ -11,17 +11,10 @@ import os
 import sys
 from threading import Lock
 
-from sen_host.messages.types import Capabilities
-from sen_host.permissions.capabilities import missing
-from sen_host.permissions.describe import describe
+from sen_host.forks import reset_after_fork
+from sen_host.permissions.description import describe
 from sen_host.permissions.prompts import Choice, Prompt, PromptRequest, Unanswered
 from sen_host.permissions.words import shown
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rich.text import Text
 
 _ATTEMPTS = 3
 _MOST_BYTES = 1_000
@@ -33,8 +26,19 @@ _WORDS = {
     Choice.DENY: ("d", "n", "no", ""),
 }
 
-_asking = Lock()
-"""There is one terminal: two prompts of one process take turns."""
+
+class _Turn:
+    """There is one terminal: two questions of one process take turns."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        reset_after_fork(self)
+
+    def after_fork(self) -> None:
+        self.lock = Lock()
+
+
+_turn = _Turn()
 
 
 class TerminalPrompt(Prompt):
@@ -57,22 +61,23 @@ class TerminalPrompt(Prompt):
 
     def ask(self, request: PromptRequest) -> Choice:
         wait = -1 if self._timeout_seconds is None else self._timeout_seconds
-        if not _asking.acquire(timeout=wait):
+        lock = _turn.lock
+        if not lock.acquire(timeout=wait):
             raise Unanswered("another question was open all the time")
         try:
             return self._ask(request)
         finally:
-            _asking.release()
+            lock.release()
 
     def _ask(self, request: PromptRequest) -> Choice:
         terminal = _terminal()
         if terminal is None:
             raise Unanswered("there is no terminal to ask at")
-        _write(_lines(request))
+        _show(request)
         for _ in range(_ATTEMPTS):
-            _write(_question(request))
             # What was typed before the question was seen is no answer to it.
             _forget_typed(terminal)
+            print(_question(request), end="", file=sys.stderr, flush=True)
             word = self._read_line(terminal)
             for choice in request.choices:
                 if word in (choice.value, *_WORDS[choice]):
@@ -123,46 +128,29 @@ def _forget_typed(terminal: int) -> None:
         raise Unanswered("the terminal is gone") from error
 
 
-def _lines(request: PromptRequest) -> Iterator[Text]:
-    from rich.text import Text
-
-    name = " ".join(map(shown, (request.plugin, *request.command_path)))
-    head = Text.assemble("\nThe plugin ", (name, "bold"))
-    if request.escalation:
-        head.append(" asks for more than it was granted.", "bold yellow")
-    elif request.changed:
-        head.append(" has changed since it was granted this.", "bold yellow")
-    else:
-        head.append(f" asks {shown(request.application)} for permission to")
-    yield head
-    fresh = set(describe(request.new))
-    if request.escalation or (request.changed and request.granted is not None):
-        yield Text("  new:" if fresh else "  nothing new; it asks to:", "yellow")
-    for line in sorted(describe(request.requested), key=lambda line: line not in fresh):
-        known = request.granted is not None and line not in fresh
-        yield Text.assemble("  - ", (line, "dim" if known else ""), " (granted)" if known else "")
-    dropped = _dropped(request)
-    if dropped:
-        yield Text(f"  It no longer asks to: {'; '.join(dropped)}", "dim")
-
-
-def _dropped(request: PromptRequest) -> tuple[str, ...]:
-    if request.granted is None:
-        return ()
-    return describe(missing(request.granted, request.requested)) if request.granted else ()
-
-
-def _question(request: PromptRequest) -> Iterator[Text]:
-    from rich.text import Text
-
-    answers = ", ".join(f"[{choice.value[0]}]{choice.value[1:]}" for choice in request.choices)
-    yield Text(f"Allow? {answers} (default: deny): ")
-
-
-def _write(lines: Iterator[Text]) -> None:
+def _show(request: PromptRequest) -> None:
     from rich.console import Console
+    from rich.text import Text
 
+    name = Text(" ".join(map(shown, (request.plugin, *request.command_path))), "bold")
     console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
-    for number, line in enumerate(lines):
-        console.print(line, end="" if line.plain.endswith("): ") and not number else "\n")
-    sys.stderr.flush()
+    console.print()
+    if request.escalation:
+        and_changed = ", and is another file" if request.changed else ""
+        console.print("The plugin", name, f"asks for more than it was granted{and_changed}:")
+    elif request.changed:
+        console.print("The plugin", name, "is not the file that was granted this:")
+    else:
+        console.print(f"{shown(request.application)}: the plugin", name, "asks to:")
+    new = describe(request.new)
+    for line in new:
+        mark = "  new: " if request.granted is not None else "  - "
+        console.print(Text.assemble((mark, "bold yellow"), line))
+    for line in describe(request.requested):
+        if line not in new:
+            console.print(Text(f"  as before: {line}", "dim"))
+
+
+def _question(request: PromptRequest) -> str:
+    answers = ", ".join(f"[{choice.value[0]}]{choice.value[1:]}" for choice in request.choices)
+    return f"Allow? {answers} (default: deny): "
