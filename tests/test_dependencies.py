@@ -39,6 +39,7 @@ LAYERS = (
     "received",
     "plugin_file",
     "loader",
+    "permissions",
     "registry",
     "discovery",
     "watch",
