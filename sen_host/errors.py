@@ -397,3 +397,15 @@ class WorkerDied(EnvironmentFault):
     ) -> None:
         super().__init__(message, detail=detail)
         self.exit_code = exit_code
+
+
+class MissingLibrary(EnvironmentFault):
+    """A library that only some of the host needs is not installed."""
+
+    def __init__(self, library: str, *, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} need the package {library!r}, which is not installed",
+            hint=f"pip install 'sen-host[{extra}]'",
+        )
+        self.library = library
+        self.extra = extra
