@@ -38,6 +38,7 @@ LAYERS = (
     "received",
     "plugin_file",
     "loader",
+    "permissions",
     "comparison",
     "checkup",
     "cli",
