@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sen_host import errors, messages
     from sen_host.config import Config
+    from sen_host.effects import EffectDriver, EffectLimits
     from sen_host.engines import BackendInfo, backends, open_backend
     from sen_host.errors import SenHostError, TrapKind
     from sen_host.limits import FUEL_SCHEDULE, Limits
@@ -29,6 +30,8 @@ __all__ = [
     "FUEL_SCHEDULE",
     "BackendInfo",
     "Config",
+    "EffectDriver",
+    "EffectLimits",
     "Limits",
     "Plugin",
     "PluginLoader",
@@ -47,6 +50,8 @@ _HOMES = {
     "FUEL_SCHEDULE": "limits",
     "BackendInfo": "engines",
     "Config": "config",
+    "EffectDriver": "effects",
+    "EffectLimits": "effects",
     "Limits": "limits",
     "Plugin": "plugin",
     "PluginLoader": "loader",

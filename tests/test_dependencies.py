@@ -39,6 +39,7 @@ LAYERS = (
     "plugin_file",
     "loader",
     "permissions",
+    "effects",
     "comparison",
     "checkup",
     "cli",

@@ -115,23 +115,24 @@ def parse_networks(networks: Iterable[str]) -> tuple[Network, ...]:
     Raises:
         ConfigError: one is not a network, or has bits beyond its length.
     """
-    from ipaddress import ip_network
-
     if isinstance(networks, str):
         raise ConfigError(
             "private_networks is a string; it must be several", hint=f"write ({networks!r},)"
         )
-    parsed: list[Network] = []
-    for text in networks:
-        try:
-            parsed.append(ip_network(text))
-        except ValueError as error:
-            raise ConfigError(
-                f"private_networks: {error}",
-                key="private_networks",
-                hint="write an address and a length, e.g. '10.0.0.0/8'",
-            ) from None
-    return tuple(parsed)
+    return tuple(_parse_network(text) for text in networks)
+
+
+def _parse_network(text: str) -> Network:
+    from ipaddress import ip_network
+
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"private_networks: {error}",
+            key="private_networks",
+            hint="write an address and a length, e.g. '10.0.0.0/8'",
+        ) from None
 
 
 def refusal(address: Address, granted: tuple[Network, ...]) -> str | None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from types import ModuleType
+    from typing import Any
 
     import httpcore
 
@@ -44,7 +45,8 @@ class AsyncIO:
             case Pause(seconds):
                 return await self._sleep(seconds)
             case HangUp():
-                return await self.close()
+                await self.close()
+                return None
             case Resolve() | Send() | Read():
                 return await self._within(step)
 
@@ -79,7 +81,8 @@ class AsyncIO:
             response = await self._connection.handle_async_request(request)
         except Exception as error:
             raise failed(library, error) from error
-        self._pieces = aiter(response.stream)
+        stream: Any = response.stream
+        self._pieces = aiter(stream)
         return Head(response.status, response.headers)
 
     async def _read(self, library: ModuleType) -> bytes:

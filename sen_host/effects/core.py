@@ -30,7 +30,6 @@ from sen_host.effects.faults import (
     Unresolved,
 )
 from sen_host.effects.headers import (
-    as_text,
     find,
     for_plugin,
     for_redirect,
@@ -134,6 +133,8 @@ class _Request:
 
     def steps(self) -> Generator[Step, Any, HttpResponse]:
         effect, limits = self._effect, self._limits
+        if not self._net:
+            raise EffectRefused("network access is not granted")
         method = "GET" if isinstance(effect, HttpGet) else "POST"
         body = effect.body.encode() if isinstance(effect, HttpPost) else None
         if body is not None and len(body) > limits.request_bytes:
@@ -169,7 +170,7 @@ class _Request:
         if not matching:
             raise EffectRefused(f"{url.origin} is not granted")
         literal = parse_address(url.host)
-        by_name = any(_names(pattern, url.host) for pattern in matching)
+        by_name = any("*" not in pattern.host for pattern in matching)
         try:
             if literal is not None:
                 addresses = (url.host,)
@@ -260,8 +261,3 @@ class _Request:
         if left <= 0:
             raise EffectRefused(f"the request took more than {self._seconds:g} s")
         return left
-
-
-def _names(pattern: NetPattern, host: str) -> bool:
-    """Whether the pattern names this host itself, without a wildcard."""
-    return "*" not in pattern.host

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from sen_host.effects.steps import Send
 
 
+_MOST_CHARS = 300
+
+
 def to_request(library: ModuleType, step: Send) -> httpcore.Request:
     """The library's request. It gets the URL in parts, and so parses nothing again."""
     url = step.url
@@ -39,7 +42,8 @@ def to_request(library: ModuleType, step: Send) -> httpcore.Request:
 
 def failed(library: ModuleType, error: Exception) -> StepFailed:
     """What an error of the library or the system means; one of our own comes back raised."""
-    text = f"{type(error).__name__}: {error}"
+    # It may quote what the server sent.
+    text = f"{type(error).__name__}: {error}"[:_MOST_CHARS]
     if isinstance(error, (library.TimeoutException, TimeoutError)):
         return TimedOut(text)
     if isinstance(error, library.ConnectError):

@@ -42,11 +42,11 @@ class PinnedBackend(httpcore.NetworkBackend):
 
     def connect_tcp(
         self,
-        host: str,
+        host: str,  # noqa: ARG002 - the name was resolved and checked before
         port: int,
         timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
+        local_address: str | None = None,  # noqa: ARG002
+        socket_options: Iterable[Any] | None = None,  # noqa: ARG002
     ) -> httpcore.NetworkStream:
         """A stream to one of the addresses.
 
@@ -61,7 +61,7 @@ class PinnedBackend(httpcore.NetworkBackend):
                 # Each gets its share of what is left, so a silent one is not the end.
                 share = end.left(None) / (len(self._addresses) - number)
                 connected = socket.create_connection((address, port), share)
-            except OSError as error:
+            except OSError as error:  # noqa: PERF203 - the next one may answer
                 failure = error
             else:
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -92,7 +92,7 @@ class Stream(httpcore.NetworkStream):
         except OSError as error:
             raise httpcore.ReadError(error) from error
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         """All of the bytes.
 
         Raises:
@@ -133,6 +133,6 @@ class Stream(httpcore.NetworkStream):
             raise httpcore.ConnectError(error) from error
         return Stream(wrapped, self._deadline)
 
-    def get_extra_info(self, info: str) -> Any:
+    def get_extra_info(self, info: str) -> Any:  # noqa: ARG002
         """Nothing: HTTP/2, for which it would be asked, is off."""
         return None

@@ -61,8 +61,10 @@ class Read(NamedTuple):
     seconds: float
 
 
-class HangUp(NamedTuple):
+class HangUp:
     """Close the connection. Outcome: None."""
+
+    __slots__ = ()
 
 
 class Pause(NamedTuple):

@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
+    from typing import Any
 
     import httpcore
 
@@ -37,7 +38,6 @@ class SyncIO:
         self._tls = tls
         self._sleep = sleep
         self._connection: httpcore.HTTPConnection | None = None
-        self._response: httpcore.Response | None = None
         self._pieces: Iterator[bytes] = iter(())
         self._deadline: Deadline | None = None
 
@@ -57,7 +57,8 @@ class SyncIO:
             case Read(seconds):
                 return self._read(seconds)
             case HangUp():
-                return self.close()
+                self.close()
+                return None
 
     def close(self) -> None:
         """Close the connection, if there is one."""
@@ -83,7 +84,8 @@ class SyncIO:
             response = self._connection.handle_request(request)
         except Exception as error:
             raise failed(library, error) from error
-        self._pieces = iter(response.stream)
+        stream: Any = response.stream
+        self._pieces = iter(stream)
         return Head(response.status, response.headers)
 
     def _read(self, seconds: float) -> bytes:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from sen_host.effects.faults import EffectRefused
 from sen_host.messages import NetProtocol
+from sen_host.permissions.network import normal_host
 from sen_host.records import NamedTuple
 
 MAX_URL_CHARS = 8_192
 
 _PORTS = {"https": 443, "http": 80}
 _VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
-_KEPT = "".join(letter for letter in _VISIBLE if letter not in "\"<>\\^`{|}")
+_KEPT = "".join(letter for letter in _VISIBLE if letter not in '"<>\\^`{|}')
 
 
 class Url(NamedTuple):
@@ -93,7 +94,11 @@ def parse_url(text: str) -> Url:
     host, port = _split_port(authority, _PORTS[scheme])
     if not target.startswith("/"):
         target = f"/{target}"
-    return Url(scheme, _normal_host(host), port, quote(target, safe=_KEPT, errors="replace"))
+    try:
+        host = normal_host(host)
+    except ValueError as error:
+        raise EffectRefused("the URL's host is not valid", f"the URL's host: {error}") from None
+    return Url(scheme, host, port, quote(target, safe=_KEPT, errors="replace"))
 
 
 def _check_characters(text: str) -> None:
