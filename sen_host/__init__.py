@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sen_host import errors, messages
     from sen_host.config import Config
     from sen_host.discovery import Scan, default_plugin_dirs, scan
+    from sen_host.effects import EffectDriver, EffectLimits
     from sen_host.engines import BackendInfo, backends, open_backend
     from sen_host.errors import SenHostError, TrapKind
     from sen_host.limits import FUEL_SCHEDULE, Limits
@@ -33,6 +34,8 @@ __all__ = [
     "FUEL_SCHEDULE",
     "BackendInfo",
     "Config",
+    "EffectDriver",
+    "EffectLimits",
     "HotReloadWatcher",
     "Limits",
     "Permissions",
@@ -57,6 +60,8 @@ _HOMES = {
     "FUEL_SCHEDULE": "limits",
     "BackendInfo": "engines",
     "Config": "config",
+    "EffectDriver": "effects",
+    "EffectLimits": "effects",
     "HotReloadWatcher": "watch",
     "Limits": "limits",
     "Permissions": "permissions",

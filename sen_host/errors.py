@@ -484,12 +484,12 @@ class PluginDirectoryError(EnvironmentFault):
         self.path = path
 
 
-class LibraryMissing(EnvironmentFault):
-    """An optional library is not installed."""
+class MissingLibrary(EnvironmentFault):
+    """A library that only some of the host needs is not installed."""
 
-    def __init__(self, library: str, *, needed_for: str, extra: str) -> None:
+    def __init__(self, library: str, *, extra: str, purpose: str) -> None:
         super().__init__(
-            f"{needed_for} needs the library {library!r}, which is not installed",
+            f"{purpose} need the package {library!r}, which is not installed",
             hint=f"pip install 'sen-host[{extra}]'",
         )
         self.library = library

@@ -40,6 +40,7 @@ LAYERS = (
     "plugin_file",
     "loader",
     "permissions",
+    "effects",
     "registry",
     "discovery",
     "watch",

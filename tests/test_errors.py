@@ -56,7 +56,7 @@ EXAMPLES = [
     errors.WorkerDied("gone", exit_code=-11),
     errors.CommandConflict("greet", path="b.wasm", holder="a.wasm"),
     errors.PluginDirectoryError("there is none", path="/plugins"),
-    errors.LibraryMissing("watchfiles", needed_for="hot reload", extra="watch"),
+    errors.MissingLibrary("watchfiles", extra="watch", purpose="watchers of directories"),
 ]
 
 

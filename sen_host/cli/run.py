@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,10 +15,16 @@ from sen_host.cli.output import note, one_line, write_json, write_text
 from sen_host.errors import Serialization
 
 if TYPE_CHECKING:
+    from sen_host.effects import EffectReport, EffectSession
     from sen_host.messages import Effect, EffectResult
 
-LONGEST_SLEEP_MS = 3_600_000
-"""A plugin that wants to sleep for longer is refused."""
+LONGEST_SLEEP = 3_600
+"""A plugin that wants to sleep for longer, in seconds, is refused."""
+
+LONGEST_SHOWN = 500
+"""How much of a URL is shown."""
+
+DAY = 86_400
 
 
 @click.command(
@@ -28,9 +33,30 @@ LONGEST_SLEEP_MS = 3_600_000
 )
 @click.argument("plugin", type=click.Path())
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
+@click.option(
+    "--allow-net",
+    "net",
+    metavar="[SCHEME://]HOST[:PORT]",
+    multiple=True,
+    help="Let the plugin send HTTP requests there; https unless SCHEME is http. May be repeated.",
+)
+@click.option(
+    "--allow-private-net",
+    "private",
+    metavar="NETWORK",
+    multiple=True,
+    help="Let names lead to addresses in this network, e.g. 10.0.0.0/8. May be repeated.",
+)
 @click.option("--raw", is_flag=True, help="Send control characters to a terminal as they are.")
 @call_options(settings=True)
-def command(call: Call, plugin: str, args: tuple[str, ...], raw: bool) -> int:
+def command(
+    call: Call,
+    plugin: str,
+    args: tuple[str, ...],
+    net: tuple[str, ...],
+    private: tuple[str, ...],
+    raw: bool,
+) -> int:
     """Run PLUGIN with ARGS and print its answer.
 
     Options of sen-host stand before PLUGIN; all that follows goes to the plugin.
@@ -42,11 +68,12 @@ def command(call: Call, plugin: str, args: tuple[str, ...], raw: bool) -> int:
     from sen_host.messages import Error, to_wire
 
     check_text(args)
+    effects = Effects(net, private)
     loader = call.loader(call.config())
     with interruptible(), loader.load(plugin) as loaded:
         names = dict(call.facts)
         try:
-            result = loaded.run(args, Effects().perform)
+            result = loaded.run(args, effects.perform)
         finally:
             fuel = {"fuel_used": loaded.fuel_used, "fuel_left": loaded.fuel_left}
             call.facts |= fuel
@@ -63,32 +90,55 @@ def command(call: Call, plugin: str, args: tuple[str, ...], raw: bool) -> int:
 
 
 class Effects:
-    """Does the effects that the command line grants: to sleep, and nothing else."""
+    """Does the effects that the command line grants, and tells the user of those that fail.
 
-    def __init__(self) -> None:
+    Raises:
+        ConfigError: a pattern or a network is not written as it should be.
+    """
+
+    def __init__(self, net: tuple[str, ...] = (), private: tuple[str, ...] = ()) -> None:
         self._told: set[str] = set()
+        self._net = net
+        self._private = private
+        # Few plugins ask for any, and the driver takes its time to import.
+        self._session = self._start() if net or private else None
 
     def perform(self, effect: Effect) -> EffectResult:
-        """Sleep, or tell the plugin and (once for each request) the user that it is refused."""
-        from sen_host.messages import EffectError, HttpGet, HttpPost, Sleep, SleepComplete
+        """Do an effect, or tell the plugin and (once for each) the user why not."""
+        if self._session is None:
+            self._session = self._start()
+        return self._session.handle(effect)
 
-        if isinstance(effect, Sleep) and effect.duration_ms <= LONGEST_SLEEP_MS:
-            time.sleep(effect.duration_ms / 1000)
-            return SleepComplete()
+    def _start(self) -> EffectSession:
+        from sen_host.effects import EffectDriver, EffectLimits, parse_pattern
+
+        driver = EffectDriver(
+            [parse_pattern(text) for text in self._net],
+            private_networks=self._private,
+            limits=EffectLimits(
+                sleep_seconds=LONGEST_SLEEP, total_sleep_seconds=DAY, total_seconds=DAY
+            ),
+            observer=self._tell,
+        )
+        return driver.session()
+
+    def _tell(self, report: EffectReport) -> None:
+        from sen_host.messages import HttpGet, HttpPost, Sleep
+
+        effect = report.effect
+        if report.reason is None:
+            return
         if isinstance(effect, Sleep):
-            wanted, answer = f"a sleep of {effect.duration_ms:,} ms", "the sleep is too long"
+            wanted = f"a sleep of {effect.duration_ms:,} ms"
         elif isinstance(effect, (HttpGet, HttpPost)):
             method = "GET" if isinstance(effect, HttpGet) else "POST"
-            wanted, answer = (
-                f"HTTP {method} {one_line(effect.url)}",
-                "network access is not granted",
-            )
+            wanted = f"HTTP {method} {one_line(effect.url[:LONGEST_SHOWN])}"
         else:
-            wanted, answer = type(effect).__name__, "the effect is not granted"
-        if wanted not in self._told:
-            self._told.add(wanted)
-            note(f"the plugin asked for {wanted}: not granted")
-        return EffectError(answer)
+            wanted = type(effect).__name__
+        text = f"the plugin asked for {wanted}: {one_line(report.reason)}"
+        if text not in self._told:
+            self._told.add(text)
+            note(text)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sen_host import log
 from sen_host.discovery import find_plugins
-from sen_host.errors import ConfigError, LibraryMissing
+from sen_host.errors import ConfigError, MissingLibrary
 from sen_host.watch.follower import Follower, WatchEvent
 from sen_host.watch.signals import Signals
 
@@ -48,7 +48,7 @@ class HotReloadWatcher:
 
     Raises:
         ConfigError: an argument is out of range.
-        LibraryMissing: ``watchfiles`` is not installed.
+        MissingLibrary: ``watchfiles`` is not installed.
     """
 
     def __init__(
@@ -64,7 +64,9 @@ class HotReloadWatcher:
         try:
             import watchfiles  # noqa: F401 - whether it is there
         except ImportError as error:
-            raise LibraryMissing("watchfiles", needed_for="hot reload", extra="watch") from error
+            raise MissingLibrary(
+                "watchfiles", extra="watch", purpose="watchers of directories"
+            ) from error
         if isinstance(directories, (str, os.PathLike)):
             directories = [directories]
         self.directories = tuple(os.path.abspath(path) for path in directories)

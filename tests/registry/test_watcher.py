@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sen_host import HotReloadWatcher, PluginLoader, PluginRegistry
-from sen_host.errors import ConfigError, LibraryMissing
+from sen_host.errors import ConfigError, MissingLibrary
 from sen_host.messages import Effect, EffectResult, SleepComplete, Success
 from sen_host.watch import WatchEvent
 from sen_host_conformance.hosts import Host
@@ -224,7 +224,7 @@ class TestTrouble:
         self, registry: PluginRegistry, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "watchfiles", None)
-        with pytest.raises(LibraryMissing, match=r"pip install 'sen-host\[watch\]'"):
+        with pytest.raises(MissingLibrary, match=r"pip install 'sen-host\[watch\]'"):
             HotReloadWatcher(registry, folder)
 
     @pytest.mark.parametrize(
