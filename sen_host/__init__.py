@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sen_host.effects import EffectDriver, EffectLimits
     from sen_host.engines import BackendInfo, backends, open_backend
     from sen_host.errors import SenHostError, TrapKind
+    from sen_host.host_functions import GuestExit, GuestMemory, HostFunctions, MemoryRange
     from sen_host.limits import FUEL_SCHEDULE, Limits
     from sen_host.loader import PluginLoader
     from sen_host.messages import API_VERSION
@@ -36,8 +37,12 @@ __all__ = [
     "Config",
     "EffectDriver",
     "EffectLimits",
+    "GuestExit",
+    "GuestMemory",
+    "HostFunctions",
     "HotReloadWatcher",
     "Limits",
+    "MemoryRange",
     "Permissions",
     "Plugin",
     "PluginLoader",
@@ -60,10 +65,14 @@ _HOMES = {
     "FUEL_SCHEDULE": "limits",
     "BackendInfo": "engines",
     "Config": "config",
+    "GuestExit": "host_functions",
+    "GuestMemory": "host_functions",
+    "HostFunctions": "host_functions",
+    "Limits": "limits",
+    "MemoryRange": "host_functions",
     "EffectDriver": "effects",
     "EffectLimits": "effects",
     "HotReloadWatcher": "watch",
-    "Limits": "limits",
     "Permissions": "permissions",
     "Plugin": "plugin",
     "PluginLoader": "loader",

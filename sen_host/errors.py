@@ -38,6 +38,7 @@ class TrapKind(str, Enum):
     STACK_OVERFLOW = "call stack exhausted"
     OUT_OF_FUEL = "out of fuel"
     INTERRUPTED = "interrupted"
+    EXIT = "exit"
     UNKNOWN = "unknown trap"
 
     def __str__(self) -> str:
@@ -129,20 +130,33 @@ class Instantiation(PluginFault):
 
 
 class ImportNotGranted(Instantiation):
-    """The module imports something that the host does not grant to it."""
+    """The module imports something that the host does not grant to it.
 
-    def __init__(self, imports: Iterable[tuple[str, str, str]]) -> None:
+    ``mismatch`` tells how the type of the first of them differs, if it is offered.
+    """
+
+    def __init__(
+        self,
+        imports: Iterable[tuple[str, str, str]],
+        *,
+        mismatch: str | None = None,
+        hint: str | None = None,
+    ) -> None:
         self.imports = tuple(imports)
         """Every import that is not granted, as (module, name, kind)."""
+        self.mismatch = mismatch
         listed = ", ".join(
             f"{kind} {module[:_SHOWN]!r}.{name[:_SHOWN]!r}"
             for module, name, kind in self.imports[:8]
         )
         if len(self.imports) > 8:
             listed += f" and {len(self.imports) - 8} more"
+        if mismatch is not None:
+            listed += f" ({mismatch})"
         super().__init__(
             f"the plugin imports what is not granted: {listed}",
-            hint="build the plugin for wasm32-unknown-unknown (freestanding), without host imports",
+            hint=hint
+            or "build the plugin for wasm32-unknown-unknown (freestanding), without host imports",
         )
 
 
@@ -195,12 +209,28 @@ class SignatureMismatch(FunctionNotFound):
 
 
 class FunctionCall(PluginFault):
-    """An exported function of the plugin trapped."""
+    """An exported function of the plugin trapped, or a host function ended it.
 
-    def __init__(self, function: str, trap: TrapKind, *, detail: str | None = None) -> None:
-        super().__init__(f"the plugin trapped in {function!r}: {trap}", detail=detail)
+    ``exit_code`` is the code of the latter, 0 .. 2**32 - 1, where ``trap`` is EXIT.
+    """
+
+    def __init__(
+        self,
+        function: str,
+        trap: TrapKind,
+        *,
+        detail: str | None = None,
+        exit_code: int | None = None,
+    ) -> None:
+        message = (
+            f"the plugin trapped in {function!r}: {trap}"
+            if exit_code is None
+            else f"the plugin exited in {function!r} with code {exit_code}"
+        )
+        super().__init__(message, detail=detail)
         self.function = function
         self.trap = trap
+        self.exit_code = exit_code
 
 
 class FuelExhausted(PluginFault):
