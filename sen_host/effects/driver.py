@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+    from sen_host.conversation import Conversation
     from sen_host.effects.resolve import Resolver
     from sen_host.effects.settings import Handler, Interceptor, Observer
     from sen_host.messages import Effect, EffectResult, Error, NetPattern, Success
-    from sen_host.plugin import Plugin
     from sen_host.pool import PluginPool
 
 
@@ -104,7 +104,7 @@ class EffectDriver:
         other._settings = self._settings._replace(rules=rules, tls=other._tls)
         return other
 
-    def run(self, plugin: Plugin | PluginPool, args: Sequence[str] = ()) -> Success | Error:
+    def run(self, plugin: Conversation | PluginPool, args: Sequence[str] = ()) -> Success | Error:
         """Run the plugin's command and do its effects until it comes to an end.
 
         An effect that is refused or fails is no error here: the plugin is told, and goes on.
@@ -121,7 +121,7 @@ class EffectDriver:
         return plugin.run(args, self.session(plugin).handle, max_effects=self.limits.effects)
 
     async def run_async(
-        self, plugin: Plugin | PluginPool, args: Sequence[str] = ()
+        self, plugin: Conversation | PluginPool, args: Sequence[str] = ()
     ) -> Success | Error:
         """As :meth:`run`. Cancelling it ends the request or sleep that is under way.
 
@@ -132,7 +132,7 @@ class EffectDriver:
             args, self.session(plugin).handle_async, max_effects=self.limits.effects
         )
 
-    def session(self, plugin: Plugin | PluginPool | None = None) -> EffectSession:
+    def session(self, plugin: Conversation | PluginPool | None = None) -> EffectSession:
         """A handler for one run, for ``Plugin.run(args, session.handle)`` and the like."""
         # A pool does not know; what it runs finds out when it resumes.
         can_resume: bool = getattr(plugin, "supports_effects", True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sen_host.backend import Binding
     from sen_host.limits import Limits
-    from sen_host.messages import EffectResult, ExecuteResult, PluginManifest
+    from sen_host.messages import Capabilities, EffectResult, ExecuteResult, PluginManifest
     from sen_host.plugin import Plugin
 
     P = ParamSpec("P")
@@ -137,6 +137,10 @@ class ConfinedPlugin(Conversation):
     def fuel_left(self) -> int | None:
         """What the latest call left of its budget."""
         return self._home.do(lambda: self._plugin.fuel_left)
+
+    def grant(self, capabilities: Capabilities) -> None:
+        """As ``Plugin.grant``."""
+        self._plugin.grant(capabilities)
 
     def execute(self, args: Sequence[str] = ()) -> ExecuteResult:
         """As ``Plugin.execute``."""

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Literal
 
+    from sen_host.effects import EffectDriver
     from sen_host.loader import PluginLoader
     from sen_host.messages import (
+        Capabilities,
         Effect,
         EffectResult,
         Error,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
         PluginManifest,
         Success,
     )
+    from sen_host.permissions import Permissions
 
 _STRIPES = 64
 
@@ -69,19 +72,29 @@ class PluginRegistry:
 
     Args:
         loader: loads the plugins; by default one of the configuration.
-        permissions: is asked, before each call, what the plugin may use. By default, nothing.
+        permissions: is asked before each execute what the plugin may use; by default
+            nothing of what a capability can grant.
+        effects: does the effects of ``run`` without a handler; by default an EffectDriver.
+            If there are permissions, what they grant is what it may reach; else its own.
         instances: how many instances each plugin may have.
+
+    Raises:
+        ConfigError: ``instances`` is not a whole number above 0.
     """
 
     def __init__(
         self,
         loader: PluginLoader | None = None,
         *,
+        permissions: Permissions | None = None,
+        effects: EffectDriver | None = None,
         instances: int = 1,
     ) -> None:
         if not isinstance(instances, int) or isinstance(instances, bool) or instances < 1:
             raise ConfigError(f"instances is {instances!r}; it must be a whole number above 0")
         self._loader = loader
+        self._permissions = permissions
+        self._effects = effects
         self._instances = instances
         self._home = HomeThread()
         self._table = CommandTable()
@@ -244,8 +257,12 @@ class PluginRegistry:
 
         Raises:
             CommandNotFound
+            PermissionDenied: it may not run.
             Others as ``Plugin.execute``.
         """
+        if self._permissions is not None:
+            with self.lease(name) as session:
+                return session.execute(args)
         entry, words = self._table.hold(name)
         try:
             return entry.plugin.execute([*words, *args] if words else args)
@@ -259,29 +276,47 @@ class PluginRegistry:
         return await asyncio.to_thread(self.execute, name, args)
 
     def run(
-        self, name: str, args: Sequence[str], handler: Callable[[Effect], EffectResult]
+        self,
+        name: str,
+        args: Sequence[str] = (),
+        handler: Callable[[Effect], EffectResult] | None = None,
     ) -> Success | Error:
-        """Run a command to its end; ``handler`` does its effects.
+        """Run a command to its end, and do its effects.
+
+        Args:
+            name: of the command, and perhaps of a subcommand.
+            args: further arguments.
+            handler: does the effects, in place of the registry's driver.
 
         Raises:
             CommandNotFound
-            Others as ``Plugin.run``.
+            PermissionDenied: it may not run.
+            Others as ``Plugin.run`` and ``EffectDriver.run``.
         """
         with self.lease(name) as session:
-            return session.run(args, handler)
+            if handler is not None:
+                return session.run(args, handler)
+            return self._driver(session.authorize(args)).run(session, args)
 
     async def run_async(
         self,
         name: str,
-        args: Sequence[str],
-        handler: Callable[[Effect], Awaitable[EffectResult]],
+        args: Sequence[str] = (),
+        handler: Callable[[Effect], Awaitable[EffectResult]] | None = None,
     ) -> Success | Error:
         """As :meth:`run`, with a handler that is awaited; guests run in threads.
 
         Cancelling does not stop a guest that runs; its plugin stays open until it is done.
         """
+        import asyncio
+
         with await self._lease_async(name) as session:
-            return await session.run_async(args, handler)
+            if handler is not None:
+                return await session.run_async(args, handler)
+            granted = None
+            if self._permissions is not None:  # which may ask the user
+                granted = await asyncio.to_thread(session.authorize, args)
+            return await self._driver(granted).run_async(session, args)
 
     def lease(self, name: str) -> Session:
         """A command's plugin for several calls in a row, to be used with ``with``.
@@ -292,7 +327,7 @@ class PluginRegistry:
         Raises:
             CommandNotFound
         """
-        return Session(*self._table.hold(name))
+        return Session(*self._table.hold(name), permissions=self._permissions)
 
     async def _lease_async(self, name: str) -> Session:
         if self._instances == 1:
@@ -308,6 +343,13 @@ class PluginRegistry:
             raise
 
     # --- inside --------------------------------------------------------------------
+
+    def _driver(self, granted: Capabilities | None) -> EffectDriver:
+        if self._effects is None:
+            from sen_host.effects import EffectDriver
+
+            self._effects = EffectDriver()
+        return self._effects if granted is None else self._effects.with_net(granted.net)
 
     def _from_file(
         self,

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 from sen_host.conversation import Conversation
 from sen_host.errors import PluginClosed
 from sen_host.pool import PluginPool
+from sen_host.registry.names import below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from sen_host.backend import Binding
     from sen_host.limits import Limits
-    from sen_host.messages import EffectResult, ExecuteResult, PluginManifest
+    from sen_host.messages import Capabilities, EffectResult, ExecuteResult, PluginManifest
+    from sen_host.permissions import Permissions
     from sen_host.plugin import Plugin
     from sen_host.registry.entry import Entry
     from sen_host.registry.home import ConfinedPlugin
@@ -26,22 +29,34 @@ class Session(Conversation):
 
     Attributes:
         command: the name of its command in the registry.
+        granted: what it may use since its latest ``execute``; None if nobody decides that.
     """
 
-    def __init__(self, entry: Entry, words: Sequence[str]) -> None:
+    def __init__(
+        self, entry: Entry, words: Sequence[str], *, permissions: Permissions | None = None
+    ) -> None:
         """Take over a hold of the entry, which ``end`` releases.
 
         Args:
             words: put before the arguments of each execute.
+            permissions: decides at each execute what the plugin may use.
         """
         self.command = entry.command
+        self.granted: Capabilities | None = None
         self._entry = entry
         self._words = words
+        self._permissions = permissions
+        self._authorized: list[str] | None = None
+        # Between a grant and its call, no other caller's grant may come.
+        self._turn: AbstractContextManager[object] = (
+            nullcontext() if permissions is None else entry.calling
+        )
         with ExitStack() as stack:
             stack.callback(entry.release)
             self._plugin: Plugin | ConfinedPlugin
             if isinstance(entry.plugin, PluginPool):
                 self._plugin = stack.enter_context(entry.plugin.lease())
+                self._turn = nullcontext()  # the instance is this caller's alone
             else:
                 self._plugin = entry.plugin
             self._ending = stack.pop_all()
@@ -76,9 +91,39 @@ class Session(Conversation):
         """Whether the plugin exports ``plugin_resume``."""
         return self._plugin.supports_effects
 
+    def authorize(self, args: Sequence[str]) -> Capabilities | None:
+        """Have it decided what the plugin may use in the next execute, which has these arguments.
+
+        Returns:
+            What is granted; None if nobody decides that.
+
+        Raises:
+            PermissionDenied: it may not run. Others as ``Permissions.check``.
+        """
+        if self._permissions is None:
+            return None
+        given = [*self._words, *args]
+        manifest = self.manifest
+        self.granted = self._permissions.check(
+            self.command,
+            manifest.capabilities,
+            sha256=self.sha256,
+            command_path=tuple(below(manifest.command, given)),
+        )
+        self._authorized = given
+        return self.granted
+
     def execute(self, args: Sequence[str] = ()) -> ExecuteResult:
-        """As ``Plugin.execute``."""
-        return self._call(self._plugin.execute, [*self._words, *args])
+        """As ``Plugin.execute``.
+
+        Raises:
+            PermissionDenied: it may not run. Others as ``Plugin.execute``.
+        """
+        given = [*self._words, *args]
+        if self._authorized != given:
+            self.authorize(args)
+        self._authorized = None
+        return self._call(self._plugin.execute, given)
 
     def resume(self, effect_id: int, result: EffectResult) -> ExecuteResult:
         """As ``Plugin.resume``."""
@@ -104,7 +149,10 @@ class Session(Conversation):
         if not self._entry.hold():
             raise PluginClosed("the plugin is closed")
         try:
-            return method(*arguments)
+            with self._turn:
+                if self.granted is not None:
+                    self._plugin.grant(self.granted)
+                return method(*arguments)
         finally:
             self._entry.release()
 
