@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 
 from sen_host import log
-from sen_host.backend import Capability
-from sen_host.errors import (
-    CommandNotFound,
-    ConfigError,
-    InvalidCommandName,
-    WrongThread,
-)
-from sen_host.forks import reset_after_fork
+from sen_host.errors import CommandNotFound
 from sen_host.plugin import Plugin
-from sen_host.pool import PluginPool
-from sen_host.records import NamedTuple
-from sen_host.registry.entry import Entry
-from sen_host.registry.files import normal, read_steady
-from sen_host.registry.home import ConfinedPlugin, HomeThread
-from sen_host.registry.names import SEPARATOR, check_name, check_spec
+from sen_host.registry.files import normal
+from sen_host.registry.intake import Change, Intake
 from sen_host.registry.session import Session
 from sen_host.registry.table import CommandTable
 
@@ -29,7 +17,6 @@ if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from types import TracebackType
-    from typing import Literal
 
     from sen_host.effects import EffectDriver
     from sen_host.loader import PluginLoader
@@ -43,20 +30,6 @@ if TYPE_CHECKING:
         Success,
     )
     from sen_host.permissions import Permissions
-
-_STRIPES = 64
-
-
-class Change(NamedTuple):
-    """What became of a plugin file.
-
-    Attributes:
-        kind: "loaded", "reloaded", or "unchanged" if its plugin served already.
-        command: the name of its command.
-    """
-
-    kind: Literal["loaded", "reloaded", "unchanged"]
-    command: str
 
 
 class PluginRegistry:
@@ -90,16 +63,10 @@ class PluginRegistry:
         effects: EffectDriver | None = None,
         instances: int = 1,
     ) -> None:
-        if not isinstance(instances, int) or isinstance(instances, bool) or instances < 1:
-            raise ConfigError(f"instances is {instances!r}; it must be a whole number above 0")
-        self._loader = loader
+        self._table = CommandTable()
+        self._intake = Intake(self._table, loader, instances=instances)
         self._permissions = permissions
         self._effects = effects
-        self._instances = instances
-        self._home = HomeThread()
-        self._table = CommandTable()
-        self.after_fork()
-        reset_after_fork(self)
 
     # --- what is there ---------------------------------------------------------
 
@@ -161,7 +128,7 @@ class PluginRegistry:
             PluginClosed: the registry is closed.
             Others as ``PluginLoader.load``.
         """
-        return self._from_file(path, prefix=prefix, replace=replace).command
+        return self._intake.file(path, prefix=prefix, replace=replace).command
 
     def refresh(self, path: str | os.PathLike[str], *, replace: bool = False) -> Change:
         """As :meth:`load`, unless what is in the file serves already; keeps its prefix.
@@ -171,7 +138,7 @@ class PluginRegistry:
         """
         before = self._table.registered_from(normal(path))
         prefix = None if before is None else before.prefix
-        return self._from_file(path, prefix=prefix, replace=replace, unless_same=True)
+        return self._intake.file(path, prefix=prefix, replace=replace, unless_same=True)
 
     async def load_async(
         self, path: str | os.PathLike[str], *, prefix: str | None = None, replace: bool = False
@@ -193,7 +160,7 @@ class PluginRegistry:
         path = None if plugin.path is None else normal(plugin.path)
         if path is not None and self._table.registered_from(path) is not None:
             path = None  # a clone: the first one is that of the file
-        return self._put(plugin, path, prefix, replace)
+        return self._intake.put(plugin, path, prefix=prefix, replace=replace)
 
     def reload(self, name_or_path: str | os.PathLike[str]) -> str:
         """Load a plugin anew from its file, with its prefix.
@@ -231,7 +198,7 @@ class PluginRegistry:
     def close(self) -> None:
         """Unload all plugins. May be called more than once."""
         self._table.close()
-        self._home.close()
+        self._intake.close()
 
     def __enter__(self) -> PluginRegistry:
         return self
@@ -330,7 +297,7 @@ class PluginRegistry:
         return Session(*self._table.hold(name), permissions=self._permissions)
 
     async def _lease_async(self, name: str) -> Session:
-        if self._instances == 1:
+        if self._intake.instances == 1:
             return self.lease(name)
         import asyncio
 
@@ -350,95 +317,6 @@ class PluginRegistry:
 
             self._effects = EffectDriver()
         return self._effects if granted is None else self._effects.with_net(granted.net)
-
-    def _from_file(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        prefix: str | None,
-        replace: bool,
-        unless_same: bool = False,
-    ) -> Change:
-        named, file = os.fspath(path), normal(path)
-        # Of two that load one file at once, the one that reads it later is to remain.
-        with self._stripes[hash(file) % _STRIPES]:
-            self._table.check_open()
-            before = self._table.registered_from(file)
-            loader = self._the_loader()
-            data = read_steady(named, loader.limits.module_bytes)
-            if unless_same and before is not None and before.first.sha256 == _sha256(data):
-                return Change("unchanged", before.command)
-            plugin: Plugin | ConfinedPlugin
-            if loader.binding.has(Capability.ANY_THREAD):
-                plugin = loader.load(data, path=named)
-            else:
-                plugin = ConfinedPlugin(self._home, lambda: loader.load(data, path=named))
-            try:
-                command = self._put(plugin, file, prefix, replace)
-            except BaseException:
-                plugin.close()
-                raise
-        return Change("loaded" if before is None else "reloaded", command)
-
-    def _the_loader(self) -> PluginLoader:
-        if self._loader is None:
-            from sen_host.loader import PluginLoader
-
-            self._loader = PluginLoader()
-        return self._loader
-
-    def _put(
-        self,
-        plugin: Plugin | ConfinedPlugin,
-        path: str | None,
-        prefix: str | None,
-        replace: bool,
-    ) -> str:
-        spec = plugin.manifest.command
-        try:
-            check_spec(spec)
-        except InvalidCommandName as error:
-            error.plugin = plugin.path
-            raise
-        command = spec.name if prefix is None else _prefixed(prefix, spec.name)
-        pool: Plugin | ConfinedPlugin | PluginPool = plugin
-        if self._instances > 1:
-            pool = PluginPool(_of_any_thread(plugin), self._instances)
-        entry = Entry(command, pool, first=plugin, path=path, prefix=prefix)
-        self._table.put(entry, replace=replace)
-        log.debug("registered the command %s from %s", command, plugin.path or "bytes")
-        return command
-
-    def after_fork(self) -> None:
-        """In a fork of the process: another thread may have held a lock."""
-        self._stripes = [threading.Lock() for _ in range(_STRIPES)]
-
-
-def _sha256(data: bytes) -> str:
-    from hashlib import sha256
-
-    return sha256(data).hexdigest()
-
-
-def _prefixed(prefix: str, name: str) -> str:
-    command = f"{prefix}{SEPARATOR}{name}"
-    try:
-        check_name(command)
-    except InvalidCommandName as error:
-        raise ConfigError(
-            f"{prefix[:80]!a} cannot be a prefix of {name!a}: {error.reason}"
-        ) from None
-    return command
-
-
-def _of_any_thread(plugin: Plugin | ConfinedPlugin) -> Plugin:
-    if isinstance(plugin, ConfinedPlugin):
-        raise WrongThread(
-            f"the binding {plugin.binding.name!r} of {plugin.backend} can use a plugin in one"
-            " thread only, so it cannot have several instances",
-            hint="use isolation='process'",
-        )
-    return plugin
 
 
 def _end_lease(taken: Future[Session]) -> None:

@@ -15,7 +15,7 @@ from sen_host.registry.files import state_of
 
 if TYPE_CHECKING:
     from sen_host.registry import PluginRegistry
-    from sen_host.registry.registry import Change
+    from sen_host.registry.intake import Change
 
 State = tuple[int, ...]
 
