@@ -13,6 +13,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sen_host import errors, messages
+    from sen_host.audit import Audit
     from sen_host.config import Config
     from sen_host.discovery import Scan, default_plugin_dirs, scan
     from sen_host.effects import EffectDriver, EffectLimits
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "API_VERSION",
     "FUEL_SCHEDULE",
+    "Audit",
     "BackendInfo",
     "Config",
     "EffectDriver",
@@ -63,6 +65,7 @@ __all__ = [
 _HOMES = {
     "API_VERSION": "messages",
     "FUEL_SCHEDULE": "limits",
+    "Audit": "audit",
     "BackendInfo": "engines",
     "Config": "config",
     "GuestExit": "host_functions",

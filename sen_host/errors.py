@@ -544,3 +544,15 @@ class PermissionStoreCorrupt(PermissionStoreError):
 
 class PermissionStoreLocked(PermissionStoreError):
     """Another process holds the lock of the grants for too long."""
+
+
+class AuditError(EnvironmentFault):
+    """An event could not be kept, and the sink was told to be strict about that."""
+
+    def __init__(self, path: str, *, detail: str | None = None) -> None:
+        super().__init__(
+            f"the audit file {path!r} cannot be written",
+            detail=detail,
+            hint="mend it, or do without strict to go on when events are lost",
+        )
+        self.path = path

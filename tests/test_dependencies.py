@@ -42,6 +42,7 @@ LAYERS = (
     "received",
     "plugin_file",
     "loader",
+    "audit",
     "permissions",
     "effects",
     "registry",

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 PAGES = (
+    "audit.md",
     "registry.md",
     "discovery.md",
     "hot-reload.md",

@@ -16,8 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from typing import Any
 
     from sen_host.conversation import Conversation
+    from sen_host.effects.reports import EffectReport
     from sen_host.effects.resolve import Resolver
     from sen_host.effects.settings import Handler, Interceptor, Observer
     from sen_host.messages import Effect, EffectResult, Error, NetPattern, Success
@@ -98,10 +100,23 @@ class EffectDriver:
         A pattern that is not valid grants nothing; no error is raised, for it may be the
         plugin's own.
         """
+        return self._with(rules=self._settings.rules._replace(net=tuple(net)))
+
+    def with_observer(self, observer: Observer) -> EffectDriver:
+        """A driver that is equal, but tells one more observer of each effect."""
+        first = self._settings.observer
+
+        def both(report: EffectReport) -> None:
+            if first is not None:
+                first(report)
+            observer(report)
+
+        return self._with(observer=both)
+
+    def _with(self, **changes: Any) -> EffectDriver:
         other = object.__new__(EffectDriver)
         other._given_tls = self._given_tls
-        rules = self._settings.rules._replace(net=tuple(net))
-        other._settings = self._settings._replace(rules=rules, tls=other._tls)
+        other._settings = self._settings._replace(tls=other._tls, **changes)
         return other
 
     def run(self, plugin: Conversation | PluginPool, args: Sequence[str] = ()) -> Success | Error:

@@ -14,7 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sen_host.permissions.capabilities import is_subset_of, missing, union
     from sen_host.permissions.description import describe
-    from sen_host.permissions.events import PermissionEvent
     from sen_host.permissions.file_store import FilePermissionStore
     from sen_host.permissions.grant import StoredGrant, digest
     from sen_host.permissions.permissions import Permissions
@@ -60,7 +59,6 @@ _HOMES = {
     "FilePermissionStore": "file_store",
     "Granularity": "strategies",
     "MemoryPermissionStore": "store",
-    "PermissionEvent": "events",
     "PermissionStore": "store",
     "Permissions": "permissions",
     "PermissiveStrategy": "strategies",
@@ -96,7 +94,6 @@ __all__ = [
     "FilePermissionStore",
     "Granularity",
     "MemoryPermissionStore",
-    "PermissionEvent",
     "PermissionStore",
     "Permissions",
     "PermissiveStrategy",

@@ -7,12 +7,13 @@ from datetime import datetime, timezone
 from threading import Lock, RLock
 
 from sen_host import log
+from sen_host.audit.events import PermissionEvent
+from sen_host.audit.recorder import audit_of
 from sen_host.errors import EnvironmentFault, PermissionDenied
 from sen_host.forks import reset_after_fork
 from sen_host.messages.types import Capabilities
 from sen_host.permissions.capabilities import count, is_empty, missing, union
 from sen_host.permissions.description import MOST_CHARACTERS, describe, too_long
-from sen_host.permissions.events import PermissionEvent
 from sen_host.permissions.file_store import FilePermissionStore, checked_application
 from sen_host.permissions.grant import StoredGrant
 from sen_host.permissions.prompts import Choice, Prompt, PromptRequest, Unanswered
@@ -29,7 +30,9 @@ from sen_host.permissions.words import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sen_host.permissions.events import Kind, Sink
+    from sen_host.audit.events import PermissionKind
+    from sen_host.audit.recorder import Audit
+    from sen_host.audit.sinks import AuditSink
     from sen_host.permissions.store import PermissionStore
 
 MOST_PATTERNS = 256
@@ -65,7 +68,7 @@ class Permissions:
         strategy: Strategy | None = None,
         store: PermissionStore | None = None,
         prompt: Prompt | None = None,
-        audit: Sink | None = None,
+        audit: Audit | AuditSink | None = None,
         trust: Trust | None = None,
         tie_to_hash: bool = False,
         directory: str | os.PathLike[str] | None = None,
@@ -74,7 +77,7 @@ class Permissions:
         self.strategy = DefaultStrategy() if strategy is None else strategy
         self.store = FilePermissionStore(application) if store is None else store
         self.prompt = _terminal_prompt() if prompt is None else prompt
-        self.audit = audit
+        self.audit = audit_of(audit, self.application)
         self.trust = Trust() if trust is None else trust
         self.tie_to_hash = tie_to_hash
         self._directory = None if directory is None else os.path.abspath(directory)
@@ -254,7 +257,7 @@ class _Check:
         name = shown(" ".join((self._plugin, *self._command_path)), 80)
         return PermissionDenied(name, _lines(lacking), reason, hint=hint)
 
-    def report(self, kind: Kind, capabilities: Capabilities, reason: str) -> None:
+    def report(self, kind: PermissionKind, capabilities: Capabilities, reason: str) -> None:
         audit = self._permissions.audit
         if audit is None:
             return

@@ -17,19 +17,19 @@ from sen_host.permissions.strategies import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sen_host.permissions.events import Sink
+    from sen_host.audit import Audit, AuditSink
     from sen_host.permissions.trust import Trust
 
 
 def interactive(
-    application: str, *, audit: Sink | None = None, trust: Trust | None = None
+    application: str, *, audit: Audit | AuditSink | None = None, trust: Trust | None = None
 ) -> Permissions:
     """Grants in the user's file; what is not granted is asked at the terminal."""
     return Permissions(application, audit=audit, trust=trust)
 
 
 def strict(
-    application: str, *, audit: Sink | None = None, trust: Trust | None = None
+    application: str, *, audit: Audit | AuditSink | None = None, trust: Trust | None = None
 ) -> Permissions:
     """As interactive, for each command by itself and for each file of a plugin anew."""
     return Permissions(
@@ -38,7 +38,7 @@ def strict(
 
 
 def permissive(
-    application: str, *, audit: Sink | None = None, trust: Trust | None = None
+    application: str, *, audit: Audit | AuditSink | None = None, trust: Trust | None = None
 ) -> Permissions:
     """Everything is allowed but connections; those are asked at the terminal."""
     return Permissions(application, strategy=PermissiveStrategy(), audit=audit, trust=trust)
@@ -48,7 +48,7 @@ def ci(
     application: str,
     file: str | os.PathLike[str] | None = None,
     *,
-    audit: Sink | None = None,
+    audit: Audit | AuditSink | None = None,
     tie_to_hash: bool = False,
 ) -> Permissions:
     """What stands in a file of grants, which stays as it is; the rest is denied.
@@ -69,7 +69,7 @@ def ci(
     )
 
 
-def for_tests(*, audit: Sink | None = None) -> Permissions:
+def for_tests(*, audit: Audit | AuditSink | None = None) -> Permissions:
     """Everything that is asked for is granted, and kept in memory. For tests."""
     return Permissions(
         "testing",
@@ -79,7 +79,7 @@ def for_tests(*, audit: Sink | None = None) -> Permissions:
     )
 
 
-def trust_all_dangerous(application: str, *, audit: Sink | None = None) -> Permissions:
+def trust_all_dangerous(application: str, *, audit: Audit | AuditSink | None = None) -> Permissions:
     """Every plugin gets whatever it asks for. For development with plugins of your own."""
     return Permissions(
         application,

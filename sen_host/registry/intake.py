@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from time import perf_counter
 
 from sen_host import log
 from sen_host.backend import Capability
-from sen_host.errors import ConfigError, InvalidCommandName, WrongThread
+from sen_host.errors import ConfigError, InvalidCommandName, SenHostError, WrongThread
 from sen_host.forks import reset_after_fork
 from sen_host.plugin import Plugin
 from sen_host.pool import PluginPool
@@ -21,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
+    from sen_host.audit import Audit
     from sen_host.loader import PluginLoader
     from sen_host.registry.table import CommandTable
 
@@ -42,12 +44,20 @@ class Change(NamedTuple):
 class Intake:
     """Loads and checks plugins, and puts them into a table."""
 
-    def __init__(self, table: CommandTable, loader: PluginLoader | None, *, instances: int) -> None:
+    def __init__(
+        self,
+        table: CommandTable,
+        loader: PluginLoader | None,
+        *,
+        instances: int,
+        audit: Audit | None = None,
+    ) -> None:
         if not isinstance(instances, int) or isinstance(instances, bool) or instances < 1:
             raise ConfigError(f"instances is {instances!r}; it must be a whole number above 0")
         self.instances = instances
         self._table = table
         self._loader = loader
+        self._audit = audit
         self._home = HomeThread()
         self.after_fork()
         reset_after_fork(self)
@@ -61,7 +71,16 @@ class Intake:
         unless_same: bool = False,
     ) -> Change:
         """Load a file; ``unless_same``: unless what is in it serves already."""
-        named, file = os.fspath(path), normal(path)
+        try:
+            return self._file(os.fspath(path), prefix, replace, unless_same)
+        except SenHostError as error:
+            if self._audit is not None:
+                self._audit.plugin("load-failed", "", path=os.fspath(path), reason=str(error))
+            raise
+
+    def _file(self, named: str, prefix: str | None, replace: bool, unless_same: bool) -> Change:
+        started = perf_counter()
+        file = normal(named)
         # Of two that load one file at once, the one that reads it later is to remain.
         with self._stripes[hash(file) % _STRIPES]:
             self._table.check_open()
@@ -80,7 +99,29 @@ class Intake:
             except BaseException:
                 plugin.close()
                 raise
-        return Change("loaded" if before is None else "reloaded", command)
+        kind: Literal["loaded", "reloaded"] = "loaded" if before is None else "reloaded"
+        self._tell(kind, command, plugin, perf_counter() - started)
+        return Change(kind, command)
+
+    def take_over(
+        self, plugin: Plugin, file: str | None, *, prefix: str | None, replace: bool
+    ) -> str:
+        """Put a plugin of the caller's into the table; ``file`` as for ``put``."""
+        command = self.put(plugin, file, prefix=prefix, replace=replace)
+        self._tell("loaded", command, plugin, None)
+        return command
+
+    def _tell(
+        self,
+        kind: Literal["loaded", "reloaded"],
+        command: str,
+        plugin: Plugin | ConfinedPlugin,
+        seconds: float | None,
+    ) -> None:
+        if self._audit is not None:
+            self._audit.plugin(
+                kind, command, path=plugin.path, sha256=plugin.sha256, seconds=seconds
+            )
 
     def put(
         self,

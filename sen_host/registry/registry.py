@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from sen_host import log
+from sen_host.audit.recorder import DEFAULT_APPLICATION, audit_of
 from sen_host.errors import CommandNotFound
 from sen_host.plugin import Plugin
 from sen_host.registry.files import normal
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from types import TracebackType
 
+    from sen_host.audit import Audit, AuditSink
     from sen_host.effects import EffectDriver
     from sen_host.loader import PluginLoader
     from sen_host.messages import (
@@ -49,6 +51,8 @@ class PluginRegistry:
             nothing of what a capability can grant.
         effects: does the effects of ``run`` without a handler; by default an EffectDriver.
             If there are permissions, what they grant is what it may reach; else its own.
+        audit: is told of each plugin that comes and goes, each call and each effect; it is
+            for the permissions to tell of what is asked and granted.
         instances: how many instances each plugin may have.
 
     Raises:
@@ -61,10 +65,13 @@ class PluginRegistry:
         *,
         permissions: Permissions | None = None,
         effects: EffectDriver | None = None,
+        audit: Audit | AuditSink | None = None,
         instances: int = 1,
     ) -> None:
+        application = DEFAULT_APPLICATION if permissions is None else permissions.application
+        self._audit = audit_of(audit, application)
         self._table = CommandTable()
-        self._intake = Intake(self._table, loader, instances=instances)
+        self._intake = Intake(self._table, loader, instances=instances, audit=self._audit)
         self._permissions = permissions
         self._effects = effects
 
@@ -160,7 +167,7 @@ class PluginRegistry:
         path = None if plugin.path is None else normal(plugin.path)
         if path is not None and self._table.registered_from(path) is not None:
             path = None  # a clone: the first one is that of the file
-        return self._intake.put(plugin, path, prefix=prefix, replace=replace)
+        return self._intake.take_over(plugin, path, prefix=prefix, replace=replace)
 
     def reload(self, name_or_path: str | os.PathLike[str]) -> str:
         """Load a plugin anew from its file, with its prefix.
@@ -193,6 +200,9 @@ class PluginRegistry:
         if entry is None:
             return None
         log.debug("unloaded the command %s", entry.command)
+        if self._audit is not None:
+            first = entry.first
+            self._audit.plugin("unloaded", entry.command, path=first.path, sha256=first.sha256)
         return entry.command
 
     def close(self) -> None:
@@ -227,7 +237,7 @@ class PluginRegistry:
             PermissionDenied: it may not run.
             Others as ``Plugin.execute``.
         """
-        if self._permissions is not None:
+        if self._permissions is not None or self._audit is not None:
             with self.lease(name) as session:
                 return session.execute(args)
         entry, words = self._table.hold(name)
@@ -263,7 +273,7 @@ class PluginRegistry:
         with self.lease(name) as session:
             if handler is not None:
                 return session.run(args, handler)
-            return self._driver(session.authorize(args)).run(session, args)
+            return self._driver(session, session.authorize(args)).run(session, args)
 
     async def run_async(
         self,
@@ -283,7 +293,7 @@ class PluginRegistry:
             granted = None
             if self._permissions is not None:  # which may ask the user
                 granted = await asyncio.to_thread(session.authorize, args)
-            return await self._driver(granted).run_async(session, args)
+            return await self._driver(session, granted).run_async(session, args)
 
     def lease(self, name: str) -> Session:
         """A command's plugin for several calls in a row, to be used with ``with``.
@@ -294,7 +304,7 @@ class PluginRegistry:
         Raises:
             CommandNotFound
         """
-        return Session(*self._table.hold(name), permissions=self._permissions)
+        return Session(*self._table.hold(name), permissions=self._permissions, audit=self._audit)
 
     async def _lease_async(self, name: str) -> Session:
         if self._intake.instances == 1:
@@ -311,12 +321,16 @@ class PluginRegistry:
 
     # --- inside --------------------------------------------------------------------
 
-    def _driver(self, granted: Capabilities | None) -> EffectDriver:
+    def _driver(self, session: Session, granted: Capabilities | None) -> EffectDriver:
         if self._effects is None:
             from sen_host.effects import EffectDriver
 
             self._effects = EffectDriver()
-        return self._effects if granted is None else self._effects.with_net(granted.net)
+        driver = self._effects if granted is None else self._effects.with_net(granted.net)
+        audit = self._audit
+        if audit is None:
+            return driver
+        return driver.with_observer(lambda report: audit.effect(session, report))
 
 
 def _end_lease(taken: Future[Session]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, nullcontext
 
+from sen_host.backend import EXECUTE, RESUME
 from sen_host.conversation import Conversation
 from sen_host.errors import PluginClosed
 from sen_host.pool import PluginPool
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
+    from sen_host.audit import Audit
     from sen_host.backend import Binding
     from sen_host.limits import Limits
     from sen_host.messages import Capabilities, EffectResult, ExecuteResult, PluginManifest
@@ -33,23 +35,30 @@ class Session(Conversation):
     """
 
     def __init__(
-        self, entry: Entry, words: Sequence[str], *, permissions: Permissions | None = None
+        self,
+        entry: Entry,
+        words: Sequence[str],
+        *,
+        permissions: Permissions | None = None,
+        audit: Audit | None = None,
     ) -> None:
         """Take over a hold of the entry, which ``end`` releases.
 
         Args:
             words: put before the arguments of each execute.
             permissions: decides at each execute what the plugin may use.
+            audit: is told of each call.
         """
         self.command = entry.command
         self.granted: Capabilities | None = None
         self._entry = entry
         self._words = words
         self._permissions = permissions
+        self._audit = audit
         self._authorized: list[str] | None = None
-        # Between a grant and its call, no other caller's grant may come.
+        # Between a grant, its call and what is told of it, no other caller may come.
         self._turn: AbstractContextManager[object] = (
-            nullcontext() if permissions is None else entry.calling
+            nullcontext() if permissions is None and audit is None else entry.calling
         )
         with ExitStack() as stack:
             stack.callback(entry.release)
@@ -85,6 +94,11 @@ class Session(Conversation):
     def sha256(self) -> str:
         """SHA-256 of its binary."""
         return self._plugin.sha256
+
+    @property
+    def fuel_used(self) -> int | None:
+        """Fuel that the plugin's latest call used."""
+        return self._plugin.fuel_used
 
     @property
     def supports_effects(self) -> bool:
@@ -123,11 +137,11 @@ class Session(Conversation):
         if self._authorized != given:
             self.authorize(args)
         self._authorized = None
-        return self._call(self._plugin.execute, given)
+        return self._call(EXECUTE, given, self._plugin.execute, given)
 
     def resume(self, effect_id: int, result: EffectResult) -> ExecuteResult:
         """As ``Plugin.resume``."""
-        return self._call(self._plugin.resume, effect_id, result)
+        return self._call(RESUME, None, self._plugin.resume, effect_id, result)
 
     def end(self) -> None:
         """Give the plugin back."""
@@ -144,7 +158,13 @@ class Session(Conversation):
     ) -> None:
         self.end()
 
-    def _call(self, method: Callable[..., ExecuteResult], *arguments: object) -> ExecuteResult:
+    def _call(
+        self,
+        function: str,
+        args: Sequence[str] | None,
+        method: Callable[..., ExecuteResult],
+        *arguments: object,
+    ) -> ExecuteResult:
         # A call in a thread may go on when the coroutine that waited for it was cancelled.
         if not self._entry.hold():
             raise PluginClosed("the plugin is closed")
@@ -152,7 +172,9 @@ class Session(Conversation):
             with self._turn:
                 if self.granted is not None:
                     self._plugin.grant(self.granted)
-                return method(*arguments)
+                if self._audit is None:
+                    return method(*arguments)
+                return self._audit.call(self, function, args, lambda: method(*arguments))
         finally:
             self._entry.release()
 
