@@ -7,7 +7,7 @@ import threading
 
 from sen_host import log
 from sen_host.backend import Capability
-from sen_host.errors import ConfigError, InvalidCommandName, WrongThread
+from sen_host.errors import ConfigError, InvalidCommandName, SenHostError, WrongThread
 from sen_host.forks import reset_after_fork
 from sen_host.plugin import Plugin
 from sen_host.pool import PluginPool
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from sen_host.loader import PluginLoader
+    from sen_host.registry.recorder import Recorder
     from sen_host.registry.table import CommandTable
 
 _STRIPES = 64
@@ -42,12 +43,20 @@ class Change(NamedTuple):
 class Intake:
     """Loads and checks plugins, and puts them into a table."""
 
-    def __init__(self, table: CommandTable, loader: PluginLoader | None, *, instances: int) -> None:
+    def __init__(
+        self,
+        table: CommandTable,
+        loader: PluginLoader | None,
+        *,
+        instances: int,
+        recorder: Recorder | None,
+    ) -> None:
         if not isinstance(instances, int) or isinstance(instances, bool) or instances < 1:
             raise ConfigError(f"instances is {instances!r}; it must be a whole number above 0")
         self.instances = instances
         self._table = table
         self._loader = loader
+        self._recorder = recorder
         self._home = HomeThread()
         self.after_fork()
         reset_after_fork(self)
@@ -61,7 +70,16 @@ class Intake:
         unless_same: bool = False,
     ) -> Change:
         """Load a file; ``unless_same``: unless what is in it serves already."""
-        named, file = os.fspath(path), normal(path)
+        named = os.fspath(path)
+        try:
+            return self._file(named, prefix=prefix, replace=replace, unless_same=unless_same)
+        except SenHostError as error:
+            if self._recorder is not None:
+                self._recorder.not_loaded(named, error)
+            raise
+
+    def _file(self, named: str, *, prefix: str | None, replace: bool, unless_same: bool) -> Change:
+        file = normal(named)
         # Of two that load one file at once, the one that reads it later is to remain.
         with self._stripes[hash(file) % _STRIPES]:
             self._table.check_open()
@@ -76,7 +94,9 @@ class Intake:
             else:
                 plugin = ConfinedPlugin(self._home, lambda: loader.load(data, path=named))
             try:
-                command = self.put(plugin, file, prefix=prefix, replace=replace)
+                command = self.put(
+                    plugin, file, prefix=prefix, replace=replace, again=before is not None
+                )
             except BaseException:
                 plugin.close()
                 raise
@@ -89,8 +109,14 @@ class Intake:
         *,
         prefix: str | None,
         replace: bool,
+        again: bool = False,
     ) -> str:
-        """Put a plugin into the table; ``file`` is the normal name of the one it came from."""
+        """Put a plugin into the table.
+
+        Args:
+            file: the normal name of the one it came from.
+            again: whether that has been loaded before.
+        """
         spec = plugin.manifest.command
         try:
             check_spec(spec)
@@ -103,6 +129,8 @@ class Intake:
             pool = PluginPool(_of_any_thread(plugin), self.instances)
         entry = Entry(command, pool, first=plugin, path=file, prefix=prefix)
         self._table.put(entry, replace=replace)
+        if self._recorder is not None:
+            self._recorder.moved("reloaded" if again else "loaded", entry)
         log.debug("registered the command %s from %s", command, plugin.path or "bytes")
         return command
 

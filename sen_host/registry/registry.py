@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from sen_host import log
+from sen_host.conversation import MAX_EFFECTS
 from sen_host.errors import CommandNotFound
 from sen_host.plugin import Plugin
 from sen_host.registry.files import normal
@@ -15,7 +16,7 @@ from sen_host.registry.table import CommandTable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from sen_host.effects import EffectDriver
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
         Success,
     )
     from sen_host.permissions import Permissions
+    from sen_host.registry.entry import Entry
+    from sen_host.registry.events import Sink
+    from sen_host.registry.recorder import Recorder
 
 
 class PluginRegistry:
@@ -50,6 +54,9 @@ class PluginRegistry:
         effects: does the effects of ``run`` without a handler; by default an EffectDriver.
             If there are permissions, what they grant is what it may reach; else its own.
         instances: how many instances each plugin may have.
+        audit: is given an event for each load, call and effect.
+        application: for whom the plugins run, in those events.
+        audit_values: whether the values of arguments are in them.
 
     Raises:
         ConfigError: ``instances`` is not a whole number above 0.
@@ -62,9 +69,17 @@ class PluginRegistry:
         permissions: Permissions | None = None,
         effects: EffectDriver | None = None,
         instances: int = 1,
+        audit: Sink | None = None,
+        application: str | None = None,
+        audit_values: bool = False,
     ) -> None:
+        self._recorder: Recorder | None = None
+        if audit is not None:
+            from sen_host.registry.recorder import Recorder
+
+            self._recorder = Recorder(audit, application=application, values=audit_values)
         self._table = CommandTable()
-        self._intake = Intake(self._table, loader, instances=instances)
+        self._intake = Intake(self._table, loader, instances=instances, recorder=self._recorder)
         self._permissions = permissions
         self._effects = effects
 
@@ -192,12 +207,13 @@ class PluginRegistry:
         entry = self._table.take(name_or_path)
         if entry is None:
             return None
+        self._tell_unloaded([entry])
         log.debug("unloaded the command %s", entry.command)
         return entry.command
 
     def close(self) -> None:
         """Unload all plugins. May be called more than once."""
-        self._table.close()
+        self._tell_unloaded(self._table.close())
         self._intake.close()
 
     def __enter__(self) -> PluginRegistry:
@@ -227,7 +243,7 @@ class PluginRegistry:
             PermissionDenied: it may not run.
             Others as ``Plugin.execute``.
         """
-        if self._permissions is not None:
+        if self._permissions is not None or self._recorder is not None:
             with self.lease(name) as session:
                 return session.execute(args)
         entry, words = self._table.hold(name)
@@ -261,9 +277,13 @@ class PluginRegistry:
             Others as ``Plugin.run`` and ``EffectDriver.run``.
         """
         with self.lease(name) as session:
-            if handler is not None:
-                return session.run(args, handler)
-            return self._driver(session.authorize(args)).run(session, args)
+            most = MAX_EFFECTS
+            if handler is None:
+                driver = self._driver(session.authorize(args))
+                handler, most = driver.session(session).handle, driver.limits.effects
+            if self._recorder is not None:
+                handler = self._recorder.handler(session, handler)
+            return session.run(args, handler, max_effects=most)
 
     async def run_async(
         self,
@@ -278,12 +298,16 @@ class PluginRegistry:
         import asyncio
 
         with await self._lease_async(name) as session:
-            if handler is not None:
-                return await session.run_async(args, handler)
-            granted = None
-            if self._permissions is not None:  # which may ask the user
-                granted = await asyncio.to_thread(session.authorize, args)
-            return await self._driver(granted).run_async(session, args)
+            most = MAX_EFFECTS
+            if handler is None:
+                granted = None
+                if self._permissions is not None:  # which may ask the user
+                    granted = await asyncio.to_thread(session.authorize, args)
+                driver = self._driver(granted)
+                handler, most = driver.session(session).handle_async, driver.limits.effects
+            if self._recorder is not None:
+                handler = self._recorder.async_handler(session, handler)
+            return await session.run_async(args, handler, max_effects=most)
 
     def lease(self, name: str) -> Session:
         """A command's plugin for several calls in a row, to be used with ``with``.
@@ -294,7 +318,9 @@ class PluginRegistry:
         Raises:
             CommandNotFound
         """
-        return Session(*self._table.hold(name), permissions=self._permissions)
+        return Session(
+            *self._table.hold(name), permissions=self._permissions, recorder=self._recorder
+        )
 
     async def _lease_async(self, name: str) -> Session:
         if self._intake.instances == 1:
@@ -310,6 +336,11 @@ class PluginRegistry:
             raise
 
     # --- inside --------------------------------------------------------------------
+
+    def _tell_unloaded(self, entries: Iterable[Entry]) -> None:
+        if self._recorder is not None:
+            for entry in entries:
+                self._recorder.moved("unloaded", entry)
 
     def _driver(self, granted: Capabilities | None) -> EffectDriver:
         if self._effects is None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
+    from typing import Final, Literal
 
     from sen_host.backend import Binding
     from sen_host.limits import Limits
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from sen_host.plugin import Plugin
     from sen_host.registry.entry import Entry
     from sen_host.registry.home import ConfinedPlugin
+    from sen_host.registry.recorder import Recorder
+
+EXECUTE: Final = "plugin_execute"
+RESUME: Final = "plugin_resume"
 
 
 class Session(Conversation):
@@ -33,23 +38,30 @@ class Session(Conversation):
     """
 
     def __init__(
-        self, entry: Entry, words: Sequence[str], *, permissions: Permissions | None = None
+        self,
+        entry: Entry,
+        words: Sequence[str],
+        *,
+        permissions: Permissions | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """Take over a hold of the entry, which ``end`` releases.
 
         Args:
             words: put before the arguments of each execute.
             permissions: decides at each execute what the plugin may use.
+            recorder: is told of each call.
         """
         self.command = entry.command
         self.granted: Capabilities | None = None
         self._entry = entry
         self._words = words
         self._permissions = permissions
+        self._recorder = recorder
         self._authorized: list[str] | None = None
-        # Between a grant and its call, no other caller's grant may come.
+        # Between a grant, its call and the fuel of that, no other caller may come.
         self._turn: AbstractContextManager[object] = (
-            nullcontext() if permissions is None else entry.calling
+            nullcontext() if permissions is None and recorder is None else entry.calling
         )
         with ExitStack() as stack:
             stack.callback(entry.release)
@@ -123,11 +135,11 @@ class Session(Conversation):
         if self._authorized != given:
             self.authorize(args)
         self._authorized = None
-        return self._call(self._plugin.execute, given)
+        return self._call(EXECUTE, given, lambda: self._plugin.execute(given))
 
     def resume(self, effect_id: int, result: EffectResult) -> ExecuteResult:
         """As ``Plugin.resume``."""
-        return self._call(self._plugin.resume, effect_id, result)
+        return self._call(RESUME, (), lambda: self._plugin.resume(effect_id, result))
 
     def end(self) -> None:
         """Give the plugin back."""
@@ -144,7 +156,12 @@ class Session(Conversation):
     ) -> None:
         self.end()
 
-    def _call(self, method: Callable[..., ExecuteResult], *arguments: object) -> ExecuteResult:
+    def _call(
+        self,
+        function: Literal["plugin_execute", "plugin_resume"],
+        args: Sequence[str],
+        work: Callable[[], ExecuteResult],
+    ) -> ExecuteResult:
         # A call in a thread may go on when the coroutine that waited for it was cancelled.
         if not self._entry.hold():
             raise PluginClosed("the plugin is closed")
@@ -152,7 +169,11 @@ class Session(Conversation):
             with self._turn:
                 if self.granted is not None:
                     self._plugin.grant(self.granted)
-                return method(*arguments)
+                if self._recorder is None:
+                    return work()
+                return self._recorder.call(
+                    self, function, args, work, lambda: self._plugin.fuel_used
+                )
         finally:
             self._entry.release()
 
