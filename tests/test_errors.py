@@ -52,6 +52,7 @@ EXAMPLES = [
     errors.EngineCreation("refused"),
     errors.EngineFault("broken"),
     errors.WorkerDied("gone", exit_code=-11),
+    errors.MissingLibrary("httpcore", extra="http", purpose="HTTP effects"),
 ]
 
 

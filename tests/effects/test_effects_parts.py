@@ -24,7 +24,10 @@ def ask(*headers: tuple[str, str], content_type: str | None = None) -> tuple[tup
 
 class TestHeaders:
     def test_names_are_lower_case_and_values_stripped(self) -> None:
-        assert ask(("X-A", " b\t"), ("x-a", "c")) == (("x-a", "b"), ("x-a", "c"))
+        json = ("content-type", "application/json")
+        assert ask(("X-A", " b\t"), ("x-a", "c")) == (("x-a", "b"), ("x-a", "c"), json)
+        assert request_headers((("a", "b"),), None, has_body=False, limits=LIMITS) == (("a", "b"),)
+        assert ask(("Content-Type", "text/x")) == (("content-type", "text/x"),)
         assert ask(content_type="text/x") == (("content-type", "text/x"),)
 
     @pytest.mark.parametrize(
