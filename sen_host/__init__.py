@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sen_host.limits import FUEL_SCHEDULE, Limits
     from sen_host.loader import PluginLoader
     from sen_host.messages import API_VERSION
+    from sen_host.permissions import Permissions
     from sen_host.plugin import Plugin
     from sen_host.pool import PluginPool
 
@@ -33,6 +34,7 @@ __all__ = [
     "EffectDriver",
     "EffectLimits",
     "Limits",
+    "Permissions",
     "Plugin",
     "PluginLoader",
     "PluginPool",
@@ -53,6 +55,7 @@ _HOMES = {
     "EffectDriver": "effects",
     "EffectLimits": "effects",
     "Limits": "limits",
+    "Permissions": "permissions",
     "Plugin": "plugin",
     "PluginLoader": "loader",
     "PluginPool": "pool",

@@ -46,6 +46,7 @@ EXAMPLES = [
     errors.PluginBusy("busy"),
     errors.PluginClosed("closed"),
     errors.WrongThread("other thread"),
+    errors.PermissionDenied("notes", ["read x"], "the answer was no", hint="grant it"),
     errors.PluginFileError("missing", path="x.wasm"),
     errors.BackendUnavailable("wasmer", "not installed", hint="pip install it"),
     errors.BackendConflict("two of them"),
@@ -53,6 +54,9 @@ EXAMPLES = [
     errors.EngineFault("broken"),
     errors.WorkerDied("gone", exit_code=-11),
     errors.MissingLibrary("httpcore", extra="http", purpose="HTTP effects"),
+    errors.PermissionStoreError("not writable", path="x.json"),
+    errors.PermissionStoreCorrupt("not JSON", path="x.json", hint="repair it"),
+    errors.PermissionStoreLocked("too long", path="x.json"),
 ]
 
 

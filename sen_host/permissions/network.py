@@ -12,6 +12,9 @@ import re
 
 from sen_host.messages.types import NetPattern, NetProtocol
 
+_MOST_CHARACTERS = 300
+"""Longer than every name and address, in every way to write it."""
+
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\Z")
 
 # Some resolvers read every name that ends in a number as an IPv4 address: 127.1, 0x7f000001.
@@ -58,6 +61,8 @@ def normal_host(host: str) -> str:
         ValueError: it is neither a name nor an address. Other ways to write an IPv4
             address, such as ``127.1`` or ``0x7f.0.0.1``, are refused, and IPv6 zones.
     """
+    if len(host) > _MOST_CHARACTERS:
+        raise ValueError("it is too long for a host")
     if ":" in host:
         return _normal_ipv6(host)
     name = host.lower() if host.isascii() else _idna(host)
