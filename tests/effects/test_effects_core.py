@@ -208,7 +208,8 @@ class TestFailures:
     def test_a_whole_request_has_an_end(self) -> None:
         limits = EffectLimits(request_seconds=5, redirects=100)
         world = World("a.example", names=PUBLIC, answers=[to("/")], limits=limits, seconds=1)
-        assert world.do(get("https://a.example")) == EffectError("the request took more than 5 s")
+        assert world.do(get("https://a.example")) == EffectError("a.example took too long")
+        assert world.reason == "https://a.example: the request took more than 5 s"
         assert world.now == 1_005
 
     def test_a_body_without_end_has_one(self) -> None:
