@@ -319,7 +319,7 @@ class EffectLimitExceeded(PluginFault):
     def __init__(self, max_effects: int) -> None:
         super().__init__(
             f"the plugin asked for more than {max_effects:,} effects in one run",
-            hint="raise max_effects if the plugin needs more",
+            hint="raise max_effects (EffectLimits.effects of a driver) if the plugin needs more",
         )
         self.max_effects = max_effects
 

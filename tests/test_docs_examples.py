@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 PAGES = (
+    "effects.md",
     "permissions.md",
     "registry.md",
     "discovery.md",

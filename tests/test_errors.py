@@ -57,7 +57,7 @@ EXAMPLES = [
     errors.WorkerDied("gone", exit_code=-11),
     errors.CommandConflict("greet", path="b.wasm", holder="a.wasm"),
     errors.PluginDirectoryError("there is none", path="/plugins"),
-    errors.MissingLibrary("watchfiles", extra="watch", purpose="watchers of directories"),
+    errors.MissingLibrary("httpcore", extra="http", purpose="HTTP effects"),
     errors.PermissionStoreError("not writable", path="x.json"),
     errors.PermissionStoreCorrupt("not JSON", path="x.json", hint="repair it"),
     errors.PermissionStoreLocked("too long", path="x.json"),
