@@ -25,6 +25,8 @@ LAYERS = (
     "backend",
     "thread_stack",
     "messages",
+    "host_functions",
+    "wasi",
     "wasm",
     "abi",
     "preparation",
