@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sen_host.config import Config
     from sen_host.engines import BackendInfo, backends, open_backend
     from sen_host.errors import SenHostError, TrapKind
+    from sen_host.host_functions import GuestExit, GuestMemory, HostFunctions, MemoryRange
     from sen_host.limits import FUEL_SCHEDULE, Limits
     from sen_host.loader import PluginLoader
     from sen_host.messages import API_VERSION
@@ -29,7 +30,11 @@ __all__ = [
     "FUEL_SCHEDULE",
     "BackendInfo",
     "Config",
+    "GuestExit",
+    "GuestMemory",
+    "HostFunctions",
     "Limits",
+    "MemoryRange",
     "Plugin",
     "PluginLoader",
     "PluginPool",
@@ -47,7 +52,11 @@ _HOMES = {
     "FUEL_SCHEDULE": "limits",
     "BackendInfo": "engines",
     "Config": "config",
+    "GuestExit": "host_functions",
+    "GuestMemory": "host_functions",
+    "HostFunctions": "host_functions",
     "Limits": "limits",
+    "MemoryRange": "host_functions",
     "Plugin": "plugin",
     "PluginLoader": "loader",
     "PluginPool": "pool",

@@ -38,6 +38,7 @@ class TrapKind(str, Enum):
     STACK_OVERFLOW = "call stack exhausted"
     OUT_OF_FUEL = "out of fuel"
     INTERRUPTED = "interrupted"
+    EXIT = "exit"
     UNKNOWN = "unknown trap"
 
     def __str__(self) -> str:
@@ -195,12 +196,28 @@ class SignatureMismatch(FunctionNotFound):
 
 
 class FunctionCall(PluginFault):
-    """An exported function of the plugin trapped."""
+    """An exported function of the plugin trapped, or a host function ended it.
 
-    def __init__(self, function: str, trap: TrapKind, *, detail: str | None = None) -> None:
-        super().__init__(f"the plugin trapped in {function!r}: {trap}", detail=detail)
+    ``exit_code`` is the code of the latter, 0 .. 2**32 - 1, where ``trap`` is EXIT.
+    """
+
+    def __init__(
+        self,
+        function: str,
+        trap: TrapKind,
+        *,
+        detail: str | None = None,
+        exit_code: int | None = None,
+    ) -> None:
+        message = (
+            f"the plugin trapped in {function!r}: {trap}"
+            if exit_code is None
+            else f"the plugin exited in {function!r} with code {exit_code}"
+        )
+        super().__init__(message, detail=detail)
         self.function = function
         self.trap = trap
+        self.exit_code = exit_code
 
 
 class FuelExhausted(PluginFault):
