@@ -82,14 +82,9 @@ TYPES: Mapping[tuple[str, str], FuncType] = {
 
 
 class WasiFunctions(HostFunctions):
-    """WASI for one instance of a plugin; ``Wasi`` makes it.
-
-    Attributes:
-        granted: what the plugin may use. It is looked at when a guest entry begins.
-    """
+    """WASI for one instance of a plugin; ``Wasi`` makes it."""
 
     def __init__(self, settings: Wasi) -> None:
-        self.granted = _NOTHING
         self._settings = settings
         self._context: Context | None = None
 
