@@ -29,7 +29,7 @@ from sen_host.records import NamedTuple, record, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import ClassVar, Literal
 
     Isolation = Literal["none", "process"]
@@ -91,6 +91,27 @@ class FuncType(NamedTuple):
         return f"({', '.join(self.params)}) -> ({', '.join(self.results)})"
 
 
+class Import(NamedTuple):
+    """A function that a module imports; it takes and returns integers, one result at most."""
+
+    module: str
+    name: str
+    type: FuncType
+
+
+class HostFunction(NamedTuple):
+    """An import of a module with what the guest calls there.
+
+    ``call`` takes as many unsigned integers as the type has parameters, and returns the
+    result, unsigned, or None if there is none. It raises Trap as a rule.
+    """
+
+    module: str
+    name: str
+    type: FuncType
+    call: Callable[..., int | None]
+
+
 class Capability(str, Enum):
     """What a backend may lack if it says so. The rest of this file is asked of all."""
 
@@ -120,6 +141,9 @@ class Capability(str, Enum):
 
     MULTI_VALUE = "multi-value"
     """Blocks with parameters, blocks and functions with several results."""
+
+    HOST_FUNCTIONS = "host-functions"
+    """A module may import functions, see ``Module.instantiate_with``."""
 
     def __str__(self) -> str:
         return self.value
@@ -263,6 +287,23 @@ class Module(ABC):
         Raises:
             Trap: a segment is out of bounds.
         """
+
+    def instantiate_with(self, imports: Sequence[HostFunction]) -> Instance:
+        """As ``instantiate``, for a module that imports functions, and nothing else.
+
+        Not needed without HOST_FUNCTIONS. While a host function runs, the methods
+        ``memory_size``, ``read`` and ``write`` of the instance that calls it work, in
+        the thread that it is called in; the host calls no other one. Instantiation
+        itself calls none.
+
+        If one raises, whatever it is, the guest is ended as by a trap, and the call of
+        the export raises that exception. Nothing may be raised through frames that are
+        not Python's.
+
+        Args:
+            imports: one for each import, in the module's order.
+        """
+        raise NotImplementedError("the backend has no host functions")
 
     def serialize(self) -> bytes | None:
         """The compiled module as bytes, for ``Backend.deserialize``.

@@ -130,20 +130,33 @@ class Instantiation(PluginFault):
 
 
 class ImportNotGranted(Instantiation):
-    """The module imports something that the host does not grant to it."""
+    """The module imports something that the host does not grant to it.
 
-    def __init__(self, imports: Iterable[tuple[str, str, str]]) -> None:
+    ``mismatch`` tells how the type of the first of them differs, if it is offered.
+    """
+
+    def __init__(
+        self,
+        imports: Iterable[tuple[str, str, str]],
+        *,
+        mismatch: str | None = None,
+        hint: str | None = None,
+    ) -> None:
         self.imports = tuple(imports)
         """Every import that is not granted, as (module, name, kind)."""
+        self.mismatch = mismatch
         listed = ", ".join(
             f"{kind} {module[:_SHOWN]!r}.{name[:_SHOWN]!r}"
             for module, name, kind in self.imports[:8]
         )
         if len(self.imports) > 8:
             listed += f" and {len(self.imports) - 8} more"
+        if mismatch is not None:
+            listed += f" ({mismatch})"
         super().__init__(
             f"the plugin imports what is not granted: {listed}",
-            hint="build the plugin for wasm32-unknown-unknown (freestanding), without host imports",
+            hint=hint
+            or "build the plugin for wasm32-unknown-unknown (freestanding), without host imports",
         )
 
 

@@ -13,7 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sen_host.backend import Isolation
+    from sen_host.backend import Import, Isolation
+    from sen_host.host_functions import HostFunctions
     from sen_host.wasm.reader import ParsedModule
 
 
@@ -26,6 +27,7 @@ class Terms(NamedTuple):
         isolation: "none" or "process".
         limits: the limits that are written into the module.
         accept: the accepted exceptions of the profile.
+        host_functions: makes the functions that its plugins may import; None for none.
     """
 
     backend: str | type[Backend]
@@ -33,6 +35,7 @@ class Terms(NamedTuple):
     isolation: Isolation
     limits: Limits
     accept: frozenset[str]
+    host_functions: Callable[[], HostFunctions] | None = None
 
 
 class LoadedModule:
@@ -46,6 +49,7 @@ class LoadedModule:
         binding: the backend's binding.
         has_start: whether the host has to call a start function.
         has_resume: whether it exports ``plugin_resume``.
+        imports: the functions that it imports.
         path: where it was loaded from; None if from bytes.
         restore: makes a plugin of ``wasm``, ``terms`` and ``path`` in another process.
     """
@@ -60,6 +64,7 @@ class LoadedModule:
         binding: Binding,
         has_start: bool,
         has_resume: bool,
+        imports: tuple[Import, ...],
         path: str | None,
         restore: Callable[[bytes, Terms, str | None], object],
     ) -> None:
@@ -70,6 +75,7 @@ class LoadedModule:
         self.binding = binding
         self.has_start = has_start
         self.has_resume = has_resume
+        self.imports = imports
         self.path = path
         self.restore = restore
         self._parsed: ParsedModule | None = None
@@ -105,6 +111,7 @@ class LoadedModule:
             binding=self.binding,
             has_start=self.has_start,
             has_resume=self.has_resume,
+            imports=self.imports,
             path=self.path,
             restore=self.restore,
         )

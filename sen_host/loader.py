@@ -22,11 +22,15 @@ from sen_host.plugin_file import read_plugin_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Mapping
 
+    from sen_host.backend import FuncType
+    from sen_host.cache.entry import Description
     from sen_host.cache.modules import KeptModules
     from sen_host.config import Config
     from sen_host.engines import IsolationChoice
+    from sen_host.host_functions import HostFunctions
+    from sen_host.preparation import Prepared
 
 
 class PluginLoader:
@@ -44,6 +48,8 @@ class PluginLoader:
         accept: names of exceptions of the accepted profile (docs/profile.md) that a
             plugin may use as well; the backend must be named.
         cache: whether compiled modules are kept on disk (docs/cache.md).
+        host_functions: called for each instance of a plugin that imports functions,
+            makes the object that has them (docs/host-functions.md). None offers none.
         config: a configuration to use instead of the one that is found.
 
     Raises:
@@ -61,6 +67,7 @@ class PluginLoader:
         limits: Limits | None = None,
         accept: Collection[str] | None = None,
         cache: bool | None = None,
+        host_functions: Callable[[], HostFunctions] | None = None,
         config: Config | None = None,
     ) -> None:
         if config is None:
@@ -106,6 +113,7 @@ class PluginLoader:
             self.binding.isolation,
             self.limits,
             config.accept,
+            host_functions,
         )
         self._kept: KeptModules | None = None
         log.debug("plugins run on %s (%s)", self.backend, self.binding.engine)
@@ -136,8 +144,8 @@ class PluginLoader:
             PluginFileError: the file cannot be read, or is too large.
             ModuleCompilation: it is not a valid WebAssembly module.
             FunctionNotFound, SignatureMismatch: an export of the ABI is missing.
-            Instantiation: an import is not granted, the memory is too large,
-                or the start function trapped.
+            Instantiation: an import is not granted (ImportNotGranted), the memory is too
+                large, or the start function trapped.
             ApiVersionMismatch: it speaks another API version.
             Others as ``Plugin.execute``.
         """
@@ -163,7 +171,7 @@ class PluginLoader:
         found = None if kept is None else kept.load(data)
         if found is not None:
             module, about = found
-            plugin = self._plugin(module, data, path, about.has_start, about.has_resume)
+            plugin = self._plugin(module, data, path, about)
             log.debug(
                 "loaded %s from the compile cache in %.1f ms",
                 path or f"{len(data):,} bytes",
@@ -172,13 +180,13 @@ class PluginLoader:
             return plugin
         from sen_host.preparation import prepare
 
-        prepared = prepare(data, self._backend, self.limits, self.config.accept)
+        prepared = prepare(data, self._backend, self.limits, self.config.accept, self._offered())
         checked = perf_counter()
         module = self._backend.compile(prepared.wasm, self.limits)
         compiled_at = perf_counter()
         # Before a guest runs, which might get out of its sandbox.
         compiled = None if kept is None else kept.serialize(module)
-        plugin = self._plugin(module, data, path, prepared.has_start, prepared.has_resume)
+        plugin = self._plugin(module, data, path, prepared)
         log.debug(
             "loaded %s: checked and rewritten in %.1f ms, compiled in %.1f ms, manifest in %.1f ms",
             path or f"{len(data):,} bytes",
@@ -193,12 +201,13 @@ class PluginLoader:
                 compiled=compiled,
                 has_start=prepared.has_start,
                 has_resume=prepared.has_resume,
+                imports=prepared.imports,
                 plugin=plugin.manifest.command.name,
             )
         return plugin
 
     def _plugin(
-        self, module: Module, data: bytes, path: str | None, has_start: bool, has_resume: bool
+        self, module: Module, data: bytes, path: str | None, about: Prepared | Description
     ) -> Plugin:
         loaded = LoadedModule(
             module,
@@ -206,16 +215,32 @@ class PluginLoader:
             self._terms,
             backend=self.backend,
             binding=self.binding,
-            has_start=has_start,
-            has_resume=has_resume,
+            has_start=about.has_start,
+            has_resume=about.has_resume,
+            imports=about.imports,
             path=path,
             restore=_restore,
         )
         try:
             return Plugin(loaded)
-        except SenHostError as error:
+        except BaseException as error:
             close_quietly(module, error)
             raise
+
+    def _offered(self) -> Callable[[], Mapping[tuple[str, str], FuncType]] | None:
+        """Tells the functions that a plugin may import; None if none are offered."""
+        make = self._terms.host_functions
+        if make is None:
+            return None
+
+        def types() -> Mapping[tuple[str, str], FuncType]:
+            functions = make()
+            try:
+                return functions.types
+            finally:
+                functions.close()
+
+        return types
 
     def _kept_modules(self) -> KeptModules | None:
         """The compile cache, opened by the first load."""
@@ -238,6 +263,7 @@ def _restore(wasm: bytes, terms: Terms, path: str | None) -> Plugin:
             isolation=terms.isolation,
             limits=terms.limits,
             accept=terms.accept,
+            host_functions=terms.host_functions,
         )
         return loader.load(wasm)
 

@@ -20,6 +20,7 @@ from sen_host.forks import reset_after_fork
 from sen_host.loaded import LoadedModule
 from sen_host.messages import (
     API_VERSION,
+    Capabilities,
     Effect,
     EffectResult,
     Error,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from sen_host.wasm.reader import ParsedModule
 
 MAX_EFFECTS = 1_000
+
+_NOTHING = Capabilities()
 
 
 class Plugin:
@@ -71,7 +74,14 @@ class Plugin:
         self._closed = False
         self._guest: Guest | None = None
         self._spent: tuple[int | None, int | None] = (None, None)
-        self.manifest = manifest or self._load_manifest()
+        self._granted = _NOTHING
+        if manifest is None:
+            try:
+                manifest = self._load_manifest()
+            except BaseException:
+                self._discard_guest()
+                raise
+        self.manifest = manifest
 
     @property
     def module(self) -> ParsedModule:
@@ -127,7 +137,7 @@ class Plugin:
             PluginClosed, WrongThread, WorkerDied, EngineFault
         """
         payload = encode_args(args)
-        return self._decode_result(self._call(EXECUTE, (), payload))
+        return self._decode_result(self._call(EXECUTE, (), payload, args=args))
 
     def resume(self, effect_id: int, result: EffectResult) -> ExecuteResult:
         """Hand the plugin the result of an effect that it asked for.
@@ -212,6 +222,20 @@ class Plugin:
             result = await call(self.resume, result.id, await outcome)
         return self._final(result, max_effects)
 
+    def grant(self, capabilities: Capabilities) -> None:
+        """Say what the host functions may do for this plugin from its next call on.
+
+        At first nothing is granted. A clone, and a plugin that is sent to another process,
+        has the same grant; the two can be changed apart. It is no concern of a plugin that
+        imports nothing: effects are granted to the one who does them.
+        """
+        self._granted = capabilities
+
+    @property
+    def granted(self) -> Capabilities:
+        """What was granted."""
+        return self._granted
+
     def restart(self) -> None:
         """Go on with a fresh instance, asked for its manifest, as after a load.
 
@@ -235,18 +259,27 @@ class Plugin:
         if self._closed:
             raise self._about_us(PluginClosed("the plugin is closed"))
         self._check_thread()
-        return Plugin(self._loaded.separate(), manifest=self.manifest)
+        return self._another(self._loaded.separate())
 
     def sibling(self) -> Plugin:
         """As :meth:`clone`, but in a worker process it shares that, and may have to wait."""
-        return Plugin(self._loaded.shared(), manifest=self.manifest)
+        return self._another(self._loaded.shared())
+
+    def _another(self, loaded: LoadedModule) -> Plugin:
+        plugin = Plugin(loaded, manifest=self.manifest)
+        plugin._granted = self._granted
+        return plugin
 
     def usable_here(self) -> bool:
         """Whether it is open, and may be called in this thread."""
         return not self._closed and self._in_its_thread()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return self._loaded.restore, (self._loaded.wasm, self._loaded.terms, self.path)
+        arguments = self._loaded.wasm, self._loaded.terms, self.path
+        return self._loaded.restore, arguments, None if self._granted == _NOTHING else self._granted
+
+    def __setstate__(self, granted: Capabilities) -> None:
+        self._granted = granted
 
     def close(self) -> None:
         """Free the instance, and the module if no clone uses it. May be called more than once.
@@ -300,7 +333,13 @@ class Plugin:
         return manifest
 
     def _call(
-        self, function: str, prefix: tuple[int, ...], payload: bytes | None, *, fresh: bool = False
+        self,
+        function: str,
+        prefix: tuple[int, ...],
+        payload: bytes | None,
+        *,
+        fresh: bool = False,
+        args: Sequence[str] = (),
     ) -> bytes:
         if self._caller is not None:
             self._refuse_reentry()
@@ -310,6 +349,8 @@ class Plugin:
             try:
                 if guest is None or fresh or self._closed or self._thread is not None:
                     guest = self._prepare(fresh=fresh)
+                if self._loaded.imports:
+                    self._tell(guest, args)
                 return guest.exchange(function, prefix, payload)
             except SenHostError as error:
                 raise self._about_us(error)  # noqa: B904 - the same error
@@ -344,14 +385,42 @@ class Plugin:
 
     def _live_guest(self) -> Guest:
         if self._guest is None:
-            try:
-                instance = self._loaded.module.instantiate()
-            except Trap as trap:
-                raise instantiation_fault(trap, self.limits) from trap
-            self._guest = Guest(instance, self.limits, has_resume=self._loaded.has_resume)
-            if self._loaded.has_start:
+            loaded = self._loaded
+            if loaded.imports:
+                self._guest = self._serve()
+            else:
+                try:
+                    instance = loaded.module.instantiate()
+                except Trap as trap:
+                    raise instantiation_fault(trap, self.limits) from trap
+                self._guest = Guest(instance, self.limits, has_resume=loaded.has_resume)
+            if loaded.has_start:
                 self._start(self._guest)
         return self._guest
+
+    def _serve(self) -> Guest:
+        from sen_host.host_calls import serve
+
+        loaded = self._loaded
+        guest = serve(
+            loaded.module,
+            loaded.imports,
+            loaded.terms.host_functions,
+            self.binding,
+            self.limits,
+            has_resume=loaded.has_resume,
+        )
+        # The start function comes first.
+        guest.functions.granted = self._granted
+        return guest
+
+    def _tell(self, guest: Guest, args: Sequence[str]) -> None:
+        """Tell the host functions what comes."""
+        from sen_host.host_calls import ServedGuest
+
+        assert isinstance(guest, ServedGuest)
+        guest.functions.granted = self._granted
+        guest.args = args
 
     def _start(self, guest: Guest) -> None:
         try:
@@ -401,7 +470,7 @@ def _is_awaitable(value: object) -> bool:
     return isawaitable(value)
 
 
-def close_quietly(module: Module, error: SenHostError) -> None:
+def close_quietly(module: Module, error: BaseException) -> None:
     """Close a module whose load failed; what goes wrong then hangs on to ``error``."""
     try:
         module.close()

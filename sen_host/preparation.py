@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from sen_host.abi import RESUME, check_exports
-from sen_host.backend import Backend, Binding, Capability, FuncType
-from sen_host.errors import ImportNotGranted, ModuleCompilation
+from sen_host.backend import Backend, Binding, Capability, FuncType, Import
+from sen_host.errors import ModuleCompilation
+from sen_host.imports import check_imports
 from sen_host.limits import PAGE_BYTES, Limits
 from sen_host.wasm.instrument import Instrumented, instrument
 from sen_host.wasm.memory_limit import MAX_PAGES
@@ -21,15 +23,26 @@ class Prepared(NamedTuple):
         wasm: the rewritten module.
         has_start: whether it has a start function, which the host has to call.
         has_resume: whether it exports ``plugin_resume``.
+        imports: the functions that it imports.
     """
 
     wasm: bytes
     has_start: bool
     has_resume: bool
+    imports: tuple[Import, ...]
 
 
-def prepare(wasm: bytes, backend: Backend, limits: Limits, accept: frozenset[str]) -> Prepared:
+def prepare(
+    wasm: bytes,
+    backend: Backend,
+    limits: Limits,
+    accept: frozenset[str],
+    offered: Callable[[], Mapping[tuple[str, str], FuncType]] | None = None,
+) -> Prepared:
     """Check a plugin and rewrite it.
+
+    Args:
+        offered: tells the functions that it may import; asked if it imports any.
 
     Raises:
         ModuleCompilation, FunctionNotFound, SignatureMismatch, ImportNotGranted,
@@ -38,10 +51,17 @@ def prepare(wasm: bytes, backend: Backend, limits: Limits, accept: frozenset[str
     parsed = parse(wasm)
     check_profile(parsed, accept)
     backend.validate(wasm)
+    imports = function_imports(parsed)
+    others = [
+        (item.module, item.name, item.kind) for item in parsed.imports if item.kind != "function"
+    ]
+    if imports or others:
+        granted = offered() if offered is not None and imports else None
+        check_imports(imports, granted, backend.binding, others=others)
     check_plugin(parsed)
     instrumented = rewrite(parsed, limits, backend.binding)
     has_resume = any(export.name == RESUME for export in parsed.exports)
-    return Prepared(instrumented.wasm, instrumented.has_start, has_resume)
+    return Prepared(instrumented.wasm, instrumented.has_start, has_resume, imports)
 
 
 def rewrite(module: ParsedModule, limits: Limits, binding: Binding) -> Instrumented:
@@ -60,14 +80,21 @@ def rewrite(module: ParsedModule, limits: Limits, binding: Binding) -> Instrumen
         raise ModuleCompilation from error
 
 
+def function_imports(module: ParsedModule) -> tuple[Import, ...]:
+    """The functions that a module imports."""
+    return tuple(
+        Import(item.module, item.name, item.type)
+        for item in module.imports
+        if isinstance(item.type, FuncType)
+    )
+
+
 def check_plugin(module: ParsedModule) -> None:
-    """Check that a module has the exports of a plugin and no imports.
+    """Check that a module has the exports of a plugin.
 
     Raises:
-        FunctionNotFound, SignatureMismatch, ImportNotGranted
+        FunctionNotFound, SignatureMismatch
     """
-    if module.imports:
-        raise ImportNotGranted((item.module, item.name, item.kind) for item in module.imports)
     functions: dict[str, FuncType] = {}
     memories: set[str] = set()
     other: dict[str, str] = {}

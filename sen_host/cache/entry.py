@@ -21,6 +21,7 @@ from zlib import crc32
 
 import msgpack
 
+from sen_host.backend import FuncType, Import
 from sen_host.cache.directory import Foreign
 from sen_host.records import NamedTuple
 
@@ -35,7 +36,7 @@ MOST_BYTES = 1 << 30
 """A larger file is no entry."""
 
 _MAGIC = b"SEN-MOD\n"
-_FORMAT = 1
+_FORMAT = 2
 _CHECKED = struct.Struct("<IIQ")
 _HEAD_BYTES = len(_MAGIC) + 4 + _CHECKED.size
 _MOST_DESCRIPTION_BYTES = 64 * 1024
@@ -57,6 +58,7 @@ class Description(NamedTuple):
         kind: what its data are.
         has_start: whether the module has a start function, to be called by the host.
         has_resume: whether it exports ``plugin_resume``.
+        imports: the functions that it imports.
         plugin: the name of the plugin's command.
         engine: backend, binding and engine, for people.
         module_bytes: size of the module as its author built it.
@@ -66,12 +68,13 @@ class Description(NamedTuple):
     kind: Kind
     has_start: bool
     has_resume: bool
+    imports: tuple[Import, ...]
     plugin: str
     engine: str
     module_bytes: int
 
 
-_TYPES = (str, str, bool, bool, str, str, int)
+_TYPES = (str, str, bool, bool, tuple, str, str, int)
 
 
 def encode(description: Description, data: bytes) -> bytes:
@@ -144,10 +147,21 @@ def _read(file: int, length: int) -> bytes:
 
 def _decode(about: bytes) -> Description:
     try:
-        found: Any = msgpack.unpackb(about, unicode_errors="surrogatepass")
+        found: Any = msgpack.unpackb(about, unicode_errors="surrogatepass", use_list=False)
         description = Description(**found)
+        if description.imports:
+            imports = tuple(map(_decode_import, description.imports))
+            description = description._replace(imports=imports)
     except Exception as error:
         raise Damaged(f"its description makes no sense: {error}") from error
     if tuple(map(type, description)) != _TYPES or description.kind not in ("compiled", "rewritten"):
         raise Damaged("its description is of the wrong types")
     return description
+
+
+def _decode_import(item: Any) -> Import:
+    module, name, (params, results) = item
+    types = (*params, *results)
+    if {str} != {type(text) for text in (module, name, *types)}:
+        raise ValueError("an import that is not of strings")
+    return Import(module, name, FuncType(params, results))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sen_host import log
-from sen_host.backend import Backend, Module
+from sen_host.backend import Backend, Import, Module
 from sen_host.cache.entry import Description
 from sen_host.cache.key import Keys, NoCode
 from sen_host.cache.settings import CacheSettings
@@ -78,6 +78,7 @@ class KeptModules:
         compiled: bytes | None,
         has_start: bool,
         has_resume: bool,
+        imports: tuple[Import, ...],
         plugin: str,
     ) -> None:
         """Keep a plugin that has been loaded: compiled if that is there, else rewritten."""
@@ -91,6 +92,7 @@ class KeptModules:
             kind=kind,
             has_start=has_start,
             has_resume=has_resume,
+            imports=imports,
             plugin=plugin[:_NAME_CHARACTERS],
             engine=engine[:_NAME_CHARACTERS],
             module_bytes=len(wasm),

@@ -107,6 +107,7 @@ class _Instrumenter:
             self.types,
             [type_indices[type] for type in imported] + list(module.functions),  # type: ignore[index]
             self.indices,
+            imported=self.imported,
         )
 
     def run(self) -> Instrumented:

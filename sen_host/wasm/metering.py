@@ -9,7 +9,8 @@ Two mutable i64 globals are added. The host sets both before it enters a guest:
   into a local, and stores the rest before each call it makes.
 
 Whether one of them fell below zero is looked at when a function is entered, at
-each turn of a loop, and before bulk operations work. Then the function
+each turn of a loop, before bulk operations work, and before a function of the host
+may be called. Then the function
 ``exhausted`` is called, which does nothing, and the guest traps. A call whose
 last stretch overdrew comes to its end, but with FUEL below zero: the host takes
 that for out of fuel as well. So a call completes if and only if its total cost
@@ -110,9 +111,14 @@ class Meter:
     """Meters the functions of one module."""
 
     def __init__(
-        self, types: Sequence[FuncType], functions: Sequence[int], indices: Indices
+        self,
+        types: Sequence[FuncType],
+        functions: Sequence[int],
+        indices: Indices,
+        *,
+        imported: int = 0,
     ) -> None:
-        """``functions`` holds the type index of each function, imported ones first.
+        """``functions`` holds the type index of each function, the imported ones first.
 
         For each type with several results, there must be one with these results alone.
         """
@@ -130,6 +136,8 @@ class Meter:
         self._indices = indices
         # The functions whose frames are not counted, and how deep their calls go.
         self._depths: dict[int, int] = {}
+        # Callees below this may be the host's; that of an indirect call is -1.
+        self._host_below = imported or -1
 
     def function(
         self, index: int, data: bytes, start: int, end: int, type: FuncType
@@ -200,7 +208,7 @@ class Meter:
         block, call = self._block, self._call
         store_stack, load_fuel = injected.store_stack, injected.load_fuel
         height = peak = dead = 0
-        depths = self._depths
+        depths, host_below = self._depths, self._host_below
         deepest: int | None = 0
         # The stretches, by the token behind which each starts. The cost of the
         # current one is in its own variable.
@@ -307,6 +315,10 @@ class Meter:
                         deepest = depths[callee]
                 else:
                     tokens[position] = store_stack + token + load_fuel
+                    if callee < host_below:
+                        # What the host does is not undone.
+                        check = injected.check(len(constructs) - 1)
+                        tokens[position] = check + tokens[position]
                     deepest = None
             elif code == _BR:
                 label = label_of(tokens[position])

@@ -27,6 +27,7 @@ def description(number: int = 1) -> Description:
         kind="compiled",
         has_start=False,
         has_resume=True,
+        imports=(),
         plugin="greet",
         engine="wasmtime (c-api), Wasmtime 50.0.1",
         module_bytes=86_596,

@@ -105,7 +105,7 @@ def test_a_description_of_wrong_types_is_found_out(change: dict[str, object]) ->
 
 
 def test_an_entry_of_another_version_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entry, "_FORMAT", 2)
+    monkeypatch.setattr(entry, "_FORMAT", entry._FORMAT + 1)
     later = entry.encode(description(), DATA) + DATA
     monkeypatch.undo()
     with pytest.raises(Damaged, match="another version"):
