@@ -30,6 +30,15 @@ The guest greets with a READY reply. The operations:
   both, and reply DONE. When the allocation has returned, one byte on stderr
   says so: the engine's text for a trap does not tell which call trapped.
 
+In the middle of a CALL the guest may call a function of the host. Then a reply UPCALL
+comes, with the number of the import as its result and the arguments as its data, each
+an i64. READ and WRITE are served as ever, until
+
+* RETURN, whose first argument is the result: the guest goes on, there is no reply; or
+* STOP: the guest traps, with the reply EXHAUSTED.
+
+Where a module imports functions there must be no EXCHANGE: its payload would be in the way.
+
 Functions are numbered as :class:`sen_host_wasmer.shim.Shim` lists them. A trap
 ends the guest. Where it is by ``unreachable``, which is also how exhausted fuel
 and stack end, a reply EXHAUSTED comes first; else there is none, and what was
@@ -59,6 +68,8 @@ class Operation(IntEnum):
     READ = 1
     WRITE = 2
     EXCHANGE = 3
+    RETURN = 4
+    STOP = 5
 
 
 class Status(IntEnum):
@@ -67,7 +78,7 @@ class Status(IntEnum):
     READY: the guest runs. OK: done. REFUSED: out of bounds. NOT_CALLED: what
     the allocation returned does not fit the memory. WITHHELD: the message is
     out of bounds or too long. DONE: payload and message were freed. EXHAUSTED:
-    the guest traps next.
+    the guest traps next. UPCALL: it calls a function of the host.
     """
 
     READY = 0
@@ -77,6 +88,7 @@ class Status(IntEnum):
     WITHHELD = 4
     DONE = 5
     EXHAUSTED = 6
+    UPCALL = 7
 
 
 class Reply(NamedTuple):

@@ -7,7 +7,8 @@ command with a shim attached, see :mod:`sen_host_wasmer.shim`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from struct import Struct
 from typing import NoReturn
 
 from sen_host.backend import (
@@ -20,6 +21,7 @@ from sen_host.backend import (
     CompositeInstance,
     Exchanged,
     FuncType,
+    HostFunction,
     Instance,
     Module,
     Trap,
@@ -120,10 +122,13 @@ class SdkModule(Module):
         raise failure
 
     def instantiate(self) -> Instance:
+        return self.instantiate_with(())
+
+    def instantiate_with(self, imports: Sequence[HostFunction]) -> Instance:
         process, self._first = self._first, None
         if isinstance(process, Trap):
             raise process
-        return SdkInstance(process or self._spawn(), self._shim)
+        return SdkInstance(process or self._spawn(), self._shim, imports)
 
     def close(self) -> None:
         if isinstance(self._first, Process):
@@ -134,9 +139,12 @@ class SdkModule(Module):
 class SdkInstance(CompositeInstance):
     """A guest that serves requests. A trap ends it."""
 
-    def __init__(self, process: Process, shim: Shim) -> None:
+    def __init__(self, process: Process, shim: Shim, imports: Sequence[HostFunction]) -> None:
         """Wait until it runs."""
         self._process = process
+        self._imports = [
+            (item.call, Struct(f"<{len(item.type.params)}Q").unpack) for item in imports
+        ]
         self._numbers = shim.functions
         self._pages = 0
         self._marks = 0
@@ -165,6 +173,8 @@ class SdkInstance(CompositeInstance):
                 )
                 self._forget_globals()
                 reply = self._ask(asked)
+                while reply.status == Status.UPCALL:
+                    reply = self._serve(reply)
                 self._note_globals(reply)
                 return None if mask is None else reply.result & mask
 
@@ -199,7 +209,10 @@ class SdkInstance(CompositeInstance):
         fuel: int,
         stack: int,
         seconds: float | None,
-    ) -> Exchanged:
+    ) -> Exchanged | None:
+        if self._imports:
+            # What the guest is told while it calls up would come behind the payload.
+            return None
         if seconds is not None:
             raise NotImplementedError("the binding lacks a wall clock")
         if payload is not None and len(prefix) > 1:
@@ -255,6 +268,27 @@ class SdkInstance(CompositeInstance):
         if reply.status == Status.REFUSED:
             raise EngineFault("the guest refused an access that is out of bounds of its memory")
         return reply
+
+    def _serve(self, reply: Reply) -> Reply:
+        """Do what the guest calls up for; its next reply."""
+        call, unpack = self._imports[reply.result]
+        try:
+            result = call(*unpack(self._data(reply)))
+        except BaseException as error:
+            raised = error
+        else:
+            return self._ask(request(Operation.RETURN, arguments=(result or 0,)))
+        try:
+            self._ask(request(Operation.STOP))
+        except Trap as trap:
+            if not isinstance(raised, Trap):
+                raise raised from trap
+            raised.fuel_left, raised.stack_left = trap.fuel_left, trap.stack_left
+            raise raised from None
+        finally:
+            # Its traceback holds this frame, which holds the instance.
+            del raised
+        raise EngineFault("the guest went on although it was stopped")
 
     def _take(self) -> Reply:
         """A reply that comes without a request."""

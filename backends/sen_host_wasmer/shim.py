@@ -8,7 +8,9 @@ The shim keeps its buffers in a second memory of its own. Wasmer's WASI works
 on the first memory that a module exports, and the plugin's memory is not
 exported any more, so no request touches a byte of it but those that were asked
 for. The plugin's functions stay exported under numbers: an exported function
-may be named by ``ref.func``, and none is mistaken for a WASI entry point.
+may be named by ``ref.func``, and none is mistaken for a WASI entry point. What the
+plugin imports comes to be functions that call the host: Wasmer's own WASI is for the
+shim alone.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ from dataclasses import dataclass
 
 from sen_host.backend import EXHAUSTED, FuncType
 from sen_host.errors import ModuleCompilation
-from sen_host.wasm.assembler import Memory, call, function
+from sen_host.wasm.assembler import Memory, call, function, i32
 from sen_host.wasm.extend import Indices, NewFunction, extend
 from sen_host.wasm.reader import Export, Limits, ParsedModule
+from sen_host.wasm.stubs import ARGUMENT_BYTES, stubs
 from sen_host_wasmer.shim_functions import NAMES
 from sen_host_wasmer.shim_functions import functions as shim_functions
-from sen_host_wasmer.shim_io import IMPORTS, PAGES
+from sen_host_wasmer.shim_io import DATA, IMPORTS, PAGES
 
 _MAX_PARAMS = 3
 _INTEGERS = frozenset({"i32", "i64"})
@@ -53,6 +56,7 @@ def attach(module: ParsedModule) -> Shim:
     memory = next((e.index for e in module.exports if (e.name, e.kind) == ("memory", "memory")), -1)
     if memory < 0:
         raise ModuleCompilation("the module exports no memory of the name 'memory'")
+    imported = [item.type for item in module.imports if isinstance(item.type, FuncType)]
     counters = {e.name: e.index for e in module.exports if e.kind == "global"}
     exported = [e for e in module.exports if e.kind == "function"]
     callees: list[tuple[int, FuncType]] = []
@@ -78,6 +82,14 @@ def attach(module: ParsedModule) -> Shim:
         own = Export("memory", "memory", indices.memories)
         return [own, Export("_start", "function", main), *renamed]
 
+    def instead(indices: Indices) -> list[bytes]:
+        own, upcall = Memory(indices.memories), indices.functions + NAMES.index("upcall")
+
+        def up(number: int) -> bytes:
+            return call(upcall, i32(number), i32(ARGUMENT_BYTES * len(imported[number].params)))
+
+        return stubs(imported, own, DATA, up)
+
     def bodies(indices: Indices) -> dict[int, bytes]:
         report = function((), call(indices.functions + NAMES.index("report")))
         return {export.index: report for export in exported if export.name == EXHAUSTED}
@@ -89,6 +101,7 @@ def attach(module: ParsedModule) -> Shim:
         functions=functions,
         exports=exports,
         bodies=bodies,
+        stubs=instead if imported else None,
     )
     return Shim(wasm, numbers)
 

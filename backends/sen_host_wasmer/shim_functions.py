@@ -39,7 +39,7 @@ from sen_host_wasmer.shim_io import BUFFER_BYTES, COUNT, REQUEST, STDERR, IoBuil
 
 NAMES = (
     *("read", "write", "fits", "receive", "send", "reply", "report"),
-    *("call", "enter", "enter_within", "exchange", "serve"),
+    *("call", "enter", "enter_within", "exchange", "requests", "upcall", "serve"),
 )
 """The shim's functions, in the order of their indices."""
 
@@ -74,6 +74,8 @@ def functions(
         builder.enter(),
         builder.enter_within(),
         builder.exchange(),
+        builder.requests(),
+        builder.upcall(),
         builder.serve(),
     ]
 
@@ -189,6 +191,10 @@ class _Builder(IoBuilder):
 
     def serve(self) -> NewFunction:
         """The command's entry point: serve requests until stdin ends."""
+        return new("", "", function((), self._reply(Status.READY), drop(self._call("requests"))))
+
+    def requests(self) -> NewFunction:
+        """-> result: serve requests until one RETURNs a result, or stdin ends."""
         have, count = range(2)
         offset, length = i32_wrap_i64(self._request_u64(8)), i32_wrap_i64(self._request_u64(16))
         payload_length = self._request_u32(40)
@@ -215,10 +221,11 @@ class _Builder(IoBuilder):
                 + self._reply(Status.REFUSED),
             ),
             self._call("exchange", buffered),
+            return_(self._request_u64(8)),
+            self._call("report") + UNREACHABLE,
         ]
         body = function(
             ("i32", "i32"),
-            self._reply(Status.READY),
             loop(
                 set_(have, i32(0)),
                 loop(
@@ -230,12 +237,13 @@ class _Builder(IoBuilder):
                             i32_sub(i32(REQUEST_BYTES + BUFFER_BYTES), get(have)),
                         ),
                     ),
-                    if_(i32_eqz(get(count)), return_()),
+                    if_(i32_eqz(get(count)), return_(i64(0))),
                     set_(have, i32_add(get(have), get(count))),
                     br_if(0, i32_lt_u(get(have), i32(REQUEST_BYTES))),
                 ),
                 switch(self._request_u32(0), cases, UNREACHABLE),
                 br(0),
             ),
+            UNREACHABLE,
         )
-        return new("", "", body)
+        return new("", "i64", body)

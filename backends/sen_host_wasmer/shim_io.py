@@ -46,8 +46,9 @@ COUNT = 8
 REQUEST = 64
 _PAYLOAD = REQUEST + REQUEST_BYTES
 _REPLY = _PAYLOAD + BUFFER_BYTES
-_DATA = _REPLY + REPLY_BYTES
-PAGES = (_DATA + BUFFER_BYTES) // PAGE_BYTES + 1
+DATA = _REPLY + REPLY_BYTES
+"""Where arguments of the host's functions are written: behind the reply that tells of them."""
+PAGES = (DATA + BUFFER_BYTES) // PAGE_BYTES + 1
 
 _WASI = "wasi_snapshot_preview1"
 _IO_TYPE = FuncType(("i32", "i32", "i32", "i32"), ("i32",))
@@ -181,11 +182,11 @@ class IoBuilder:
             set_(head, i32(REPLY_BYTES)),
             loop(
                 set_(chunk, self._at_most_buffer(get(length))),
-                _copy(self._own, i32(_DATA), self._guest, get(pointer), get(chunk)),
+                _copy(self._own, i32(DATA), self._guest, get(pointer), get(chunk)),
                 self._call(
                     "write",
                     i32(STDOUT),
-                    i32_sub(i32(_DATA), get(head)),
+                    i32_sub(i32(DATA), get(head)),
                     i32_add(get(head), get(chunk)),
                 ),
                 set_(head, i32(0)),
@@ -216,6 +217,20 @@ class IoBuilder:
             self._call("send", get(pointer), get(length)),
         )
         return new("i32 i64 i32 i32 i32", "", body)
+
+    def upcall(self) -> NewFunction:
+        """(number, bytes of arguments) -> result: have the host do what was imported."""
+        number, length = range(2)
+        body = function(
+            (),
+            self._own.store_i32(_REPLY, i32(Status.UPCALL)),
+            self._own.store_i32(_REPLY + 4, self._guest.pages()),
+            self._own.store_i64(_REPLY + 8, i64_extend_i32_u(get(number))),
+            self._own.store_i32(_REPLY + 20, get(length)),
+            self._call("write", i32(STDOUT), i32(_REPLY), i32_add(get(length), i32(REPLY_BYTES))),
+            self._call("requests"),
+        )
+        return new("i32 i32", "i64", body)
 
     def _reply(
         self,

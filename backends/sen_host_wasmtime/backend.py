@@ -10,7 +10,7 @@ from sen_host.backend import Backend, Binding, FuncType, Instance, Module, Trap
 from sen_host.errors import EngineFault
 from sen_host.limits import PAGE_BYTES, Limits
 from sen_host.records import record
-from sen_host.thread_stack import check_thread_stack
+from sen_host.thread_stack import HOST_BYTES, check_thread_stack
 from sen_host_wasmtime import capi
 from sen_host_wasmtime.bindings import find_bindings
 from sen_host_wasmtime.configuration import settings_for
@@ -19,8 +19,14 @@ from sen_host_wasmtime.traps import cause, invalid, trap_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any, NoReturn
+
+    from sen_host.backend import HostFunction
+    from sen_host_wasmtime.upcalls import UpCalls
+
+    Raised = list[BaseException | None]
+    """What a host function raised, until it is taken."""
 
 BUFFER_BYTES = 17 * PAGE_BYTES
 """The memory of ``exchange``; a store's limit holds for each of its memories."""
@@ -85,6 +91,11 @@ class WasmtimeModule(Module):
 
         return ExchangingInstance(self._engine, self._pointer, self._limits)
 
+    def instantiate_with(self, imports: Sequence[HostFunction]) -> WasmtimeInstance:
+        from sen_host_wasmtime.exchange import ExchangingInstance
+
+        return ExchangingInstance(self._engine, self._pointer, self._limits, imports)
+
     def serialize(self) -> bytes:
         api, vector = self._engine.api, capi.ByteVector()
         error = api.wasmtime_module_serialize(self._pointer, byref(vector))
@@ -100,11 +111,18 @@ class WasmtimeModule(Module):
 class WasmtimeInstance(Instance):
     """A store with the one instance that lives in it."""
 
-    def __init__(self, engine: Engine, module: int, limits: Limits) -> None:
-        check_thread_stack(limits.stack_bytes)
+    def __init__(
+        self,
+        engine: Engine,
+        module: int,
+        limits: Limits,
+        imports: Sequence[HostFunction] = (),
+    ) -> None:
+        # Host functions run where the guest's stack ends.
+        self._stack_bytes = limits.stack_bytes + (HOST_BYTES if imports else 0)
+        check_thread_stack(self._stack_bytes)
         self._api = api = engine.api
         self._engine = engine
-        self._stack_bytes = limits.stack_bytes
         self._functions: dict[str, Callable[..., int | None]] = {}
         store = api.wasmtime_store_new(engine.pointer, None, None)
         self._finalizer = _free_with(self, api.wasmtime_store_delete, store)
@@ -119,11 +137,30 @@ class WasmtimeInstance(Instance):
             self.set_deadline(limits.wall_clock_seconds)
         self._trap = c_void_p()
         self._instance = capi.Instance()
+        self._up: UpCalls | None = None
+        self._raised: Raised = [None]
+        given = None
+        if imports:
+            from sen_host_wasmtime.upcalls import UPCALLS, UpCalls
+
+            self._up = up = UpCalls(api, self._context, imports)
+            self._raised = up.raised
+            given = byref(up.extern)
         error = api.wasmtime_instance_new(
-            self._context, module, None, 0, byref(self._instance), byref(self._trap)
+            self._context,
+            module,
+            given,
+            0 if given is None else 1,
+            byref(self._instance),
+            byref(self._trap),
         )
         if error or self._trap:
-            fail(api, self._trap, error)
+            if self._up is not None:
+                self._up.close()
+            fail(api, self._trap, error, self._raised)
+        if self._up is not None:
+            buffer = self._export(UPCALLS, capi.EXTERN_MEMORY).of.memory
+            self._up.connect(api.wasmtime_memory_data(self._context, byref(buffer)))
         self._memory = self._export("memory", capi.EXTERN_MEMORY).of.memory
         self._memory_ref = byref(self._memory)
         self._globals: dict[str, _Global] = {}
@@ -167,6 +204,8 @@ class WasmtimeInstance(Instance):
 
     def close(self) -> None:
         self._functions.clear()
+        if self._up is not None:
+            self._up.close()
         self._finalizer()
 
     def _global(self, name: str) -> _Global:
@@ -207,7 +246,7 @@ class WasmtimeInstance(Instance):
         call, context = self._api.wasmtime_func_call, self._context
         function_ref, trap, trap_ref = byref(function), self._trap, byref(self._trap)
         # The instance holds the callable, so the callable must not hold the instance.
-        api, stack_bytes = self._api, self._stack_bytes
+        api, stack_bytes, raised = self._api, self._stack_bytes, self._raised
 
         def invoke(*values: int) -> int | None:
             check_thread_stack(stack_bytes)
@@ -218,7 +257,7 @@ class WasmtimeInstance(Instance):
                 slot.u64 = value
             error = call(context, function_ref, arguments, count, results, result_count, trap_ref)
             if error or trap:
-                fail(api, trap, error)
+                fail(api, trap, error, raised)
             if result is None:
                 return None
             return result.u64 if wide_result else result.u32  # type: ignore[no-any-return]
@@ -235,14 +274,21 @@ class _Global:
     slot: Any
 
 
-def fail(api: capi.CApi, trap: c_void_p, error: int | None) -> NoReturn:
-    """Raise what a call left behind, and free it."""
+def fail(api: capi.CApi, trap: c_void_p, error: int | None, raised: Raised) -> NoReturn:
+    """Raise what a call left behind, or what a host function raised in it, and free it."""
+    failure: BaseException
     if error:
-        raise EngineFault("Wasmtime failed", detail=api.take_error(error).partition("\n")[0])
-    pointer, trap.value = trap.value, None
-    assert pointer is not None
-    code, text = api.take_trap(pointer)
-    raise Trap(trap_kind(code), cause(text))
+        failure = EngineFault("Wasmtime failed", detail=api.take_error(error).partition("\n")[0])
+    else:
+        pointer, trap.value = trap.value, None
+        assert pointer is not None
+        code, text = api.take_trap(pointer)
+        failure = Trap(trap_kind(code), cause(text))
+    instead, raised[0] = raised[0], None
+    try:
+        raise instead or failure
+    finally:
+        del failure, instead
 
 
 def _free_with(owner: object, free: Any, pointer: int) -> weakref.finalize[Any, Any]:

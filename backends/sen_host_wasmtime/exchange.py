@@ -22,7 +22,7 @@ stages means that.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ctypes import byref, c_size_t, c_uint64, c_void_p
 from enum import IntEnum
 from functools import partial
@@ -39,6 +39,7 @@ from sen_host.backend import (
     STACK,
     CompositeInstance,
     Exchanged,
+    HostFunction,
     Trap,
 )
 from sen_host.errors import TrapKind
@@ -96,8 +97,14 @@ _U32 = 0xFFFF_FFFF
 class ExchangingInstance(WasmtimeInstance, CompositeInstance):
     """An instance, which makes exchanges in one call if its module has the functions for it."""
 
-    def __init__(self, engine: Engine, module: int, limits: Limits) -> None:
-        super().__init__(engine, module, limits)
+    def __init__(
+        self,
+        engine: Engine,
+        module: int,
+        limits: Limits,
+        imports: Sequence[HostFunction] = (),
+    ) -> None:
+        super().__init__(engine, module, limits, imports)
         self._bytes: memoryview | None = None
         buffer = self._find(BUFFER, capi.EXTERN_MEMORY)
         if buffer is None:
@@ -190,7 +197,7 @@ class ExchangingInstance(WasmtimeInstance, CompositeInstance):
     def _fault(self, error: int | None) -> Trap:
         """The trap that one of the added functions left behind; any other failure is raised."""
         try:
-            fail(self._api, self._trap, error)
+            fail(self._api, self._trap, error, self._raised)
         except Trap as trap:
             return trap
 

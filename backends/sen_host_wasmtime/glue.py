@@ -44,8 +44,10 @@ from sen_host.wasm.assembler import (
     set_,
     switch,
 )
-from sen_host.wasm.extend import Indices, NewFunction, extend
+from sen_host.wasm.extend import ImportedFunction, Indices, NewFunction, extend
 from sen_host.wasm.reader import Export, Limits, parse
+from sen_host.wasm.stubs import stubs
+from sen_host_wasmtime import upcalls
 from sen_host_wasmtime.backend import BUFFER_BYTES
 from sen_host_wasmtime.exchange import (
     BUFFER,
@@ -64,36 +66,70 @@ _STAGE, _PAGES, _RESULT, _LEFT, _POINTER, _INSIDE = 40, 44, 48, 56, 64, 68
 
 
 def attach(wasm: bytes) -> bytes:
-    """Add the functions and the memory to a module that is valid.
+    """Add the functions and the memory to a module that is valid, and take its imports away.
 
-    A module that does not export what a plugin exports comes back as it is.
+    What does not export what a plugin exports gets no functions, and what imports
+    nothing keeps its code as it is.
     """
     module = parse(wasm)
+    imported = [item.type for item in module.imports]
+    shift = 1 if imported else 0
     functions = {
-        export.name: export.index
+        export.name: export.index + shift
         for export in module.exports
         if module.type_of(export) == FUNCTIONS.get(export.name)
     }
     globals = {export.name: export.index for export in module.exports if export.kind == "global"}
     memory = next((e.index for e in module.exports if (e.name, e.kind) == _MEMORY), None)
     needed = functions.keys() >= FUNCTIONS.keys() - {RESUME} and globals.keys() >= {FUEL, STACK}
-    if memory is None or not needed:
+    exchanging = memory is not None and needed
+    if not (exchanging or imported):
         return wasm
+    pages = BUFFER_BYTES // PAGE_BYTES
+    memories = [Limits(pages, pages)] if exchanging else []
+    if imported:
+        memories.append(Limits(upcalls.PAGES, upcalls.PAGES))
 
     def added(indices: Indices) -> list[NewFunction]:
+        if not exchanging:
+            return []
+        assert memory is not None
         own = Memory(indices.memories)
         return _Builder(indices.functions, Memory(memory), own, functions, globals).functions()
 
     def exports(indices: Indices) -> list[Export]:
-        return [
-            *module.exports,
-            Export(EXCHANGE, "function", indices.functions + _Builder.EXCHANGE),
-            Export(FINISH, "function", indices.functions + _Builder.FINISH),
-            Export(BUFFER, "memory", indices.memories),
+        found = [
+            Export(e.name, e.kind, e.index + shift) if e.kind == "function" else e
+            for e in module.exports
         ]
+        if exchanging:
+            found += [
+                Export(EXCHANGE, "function", indices.functions + _Builder.EXCHANGE),
+                Export(FINISH, "function", indices.functions + _Builder.FINISH),
+                Export(BUFFER, "memory", indices.memories),
+            ]
+        if imported:
+            last = indices.memories + len(memories) - 1
+            found.append(Export(upcalls.UPCALLS, "memory", last))
+        return found
 
-    pages = BUFFER_BYTES // PAGE_BYTES
-    return extend(module, memories=[Limits(pages, pages)], functions=added, exports=exports)
+    def instead(indices: Indices) -> list[bytes]:
+        own = Memory(indices.memories + len(memories) - 1)
+
+        def up(number: int) -> bytes:
+            return own.store_i32(0, i32(number)) + call(0) + own.load_i64(upcalls.RESULT_AT)
+
+        types = [type for type in imported if isinstance(type, FuncType)]
+        return stubs(types, own, upcalls.ARGUMENTS_AT, up)
+
+    return extend(
+        module,
+        imports=[ImportedFunction(*upcalls.UPCALL, FuncType((), ()))] if imported else (),
+        memories=memories,
+        functions=added,
+        exports=exports,
+        stubs=instead if imported else None,
+    )
 
 
 class _Builder:

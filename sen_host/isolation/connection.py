@@ -20,6 +20,9 @@ from sen_host.isolation.faults import decode_fault
 
 T = TypeVar("T")
 
+Serve = Callable[[tuple[Any, ...]], tuple[object, ...]]
+"""Does what a guest calls up for; see ``Connection.request``."""
+
 ANSWER_SECONDS = 30.0
 """How long a worker may take for what runs no guest."""
 
@@ -52,6 +55,7 @@ class Connection:
         self._engine = binding.engine
         self._lock = threading.Lock()
         self._owner: int | None = None
+        self._serving = False
         self._ended = False
         self._obituary: tuple[str, int | None, str | None] | None = None
         self._child: Child
@@ -122,6 +126,7 @@ class Connection:
         *,
         data_bytes: int = 0,
         seconds: float | None = ANSWER_SECONDS,
+        serve: Serve | None = None,
     ) -> T:
         """One round trip.
 
@@ -130,6 +135,8 @@ class Connection:
             check: returns the reply's value in its type, or raises Malformed.
             data_bytes: cap on the data in the reply.
             seconds: kill the worker if it has not replied by then; None waits.
+            serve: does what a guest calls up for. It is given what follows the tag,
+                and returns the message to go on with.
 
         Raises:
             Trap, SenHostError: what the backend raised in the worker.
@@ -143,7 +150,26 @@ class Connection:
                 hint="do not call a plugin in a signal handler or in a finalizer",
             )
         with self._lock:
-            return self._round_trip(frame, check, data_bytes, seconds)
+            return self._round_trip(frame, check, data_bytes, seconds, serve)
+
+    def request_within(
+        self, message: tuple[object, ...], check: Callable[[Any], T], *, data_bytes: int = 0
+    ) -> T:
+        """One round trip in the middle of another one, while that serves a guest.
+
+        Raises:
+            SenHostError: what the backend raised in the worker.
+            WorkerDied: the worker is gone, or broke the protocol.
+        """
+        if not self._serving or self._owner != threading.get_ident():
+            raise RuntimeError("the memory of a guest can only be used during its call")
+        self._serving = False
+        try:
+            return self._turn(
+                frames.encode(message), check, data_bytes, None, time.monotonic() + ANSWER_SECONDS
+            )
+        finally:
+            self._serving = True
 
     def try_request(self, message: tuple[object, ...]) -> bool:
         """A round trip that replies nothing, unless one is under way; whether it was made."""
@@ -156,27 +182,63 @@ class Connection:
         return True
 
     def _round_trip(
-        self, frame: bytes, check: Callable[[Any], T], data_bytes: int, seconds: float | None
+        self,
+        frame: bytes,
+        check: Callable[[Any], T],
+        data_bytes: int,
+        seconds: float | None,
+        serve: Serve | None = None,
+    ) -> T:
+        deadline = None if seconds is None else time.monotonic() + seconds
+        try:
+            self._owner = threading.get_ident()
+            return self._turn(frame, check, data_bytes, seconds, deadline, serve)
+        finally:
+            self._owner = None
+
+    def _turn(
+        self,
+        frame: bytes,
+        check: Callable[[Any], T],
+        data_bytes: int,
+        seconds: float | None,
+        deadline: float | None,
+        serve: Serve | None = None,
     ) -> T:
         if self._obituary is not None:
             raise self._dead()
         try:
-            self._owner = threading.get_ident()
-            deadline = None if seconds is None else time.monotonic() + seconds
-            self._child.send(frame, deadline)
-            body = self._child.receive(data_bytes + frames.OVERHEAD_BYTES, deadline)
-            reply = replies.decode(body)
-            if reply[0] == frames.DONE and len(reply) == 2:
-                return check(reply[1])
+            while True:
+                self._child.send(frame, deadline)
+                body = self._child.receive(data_bytes + frames.OVERHEAD_BYTES, deadline)
+                reply = replies.decode(body)
+                if reply[0] == frames.DONE and len(reply) == 2:
+                    return check(reply[1])
+                if reply[0] != frames.UPCALL or serve is None:
+                    break
+                message = self._served(serve, reply[1:])
+                if self._obituary is not None:
+                    raise self._dead()
+                if message[0] == frames.RAISE and deadline is not None:
+                    # The guest ends at once, and is to tell what it has used.
+                    deadline = max(deadline, time.monotonic() + _END_SECONDS)
+                frame = frames.encode(message)
             outcome = _outcome(reply)
         except BaseException as error:
             self._fail(error, seconds)
-        finally:
-            self._owner = None
         raise outcome
+
+    def _served(self, serve: Serve, items: tuple[Any, ...]) -> tuple[object, ...]:
+        self._serving = True
+        try:
+            return serve(items)
+        finally:
+            self._serving = False
 
     def _fail(self, error: BaseException, seconds: float | None) -> NoReturn:
         """Bury the worker after a round trip that did not come to its end."""
+        if self._obituary is not None:  # it went while a guest was served
+            raise error
         who = f"the worker process of {self._engine}"
         code: int | None = None
         if self._ended:
@@ -234,6 +296,7 @@ class Connection:
         """In a fork of the host: the worker stays with the parent."""
         self._lock = threading.Lock()
         self._owner = None
+        self._serving = False
         self._child.forget()
         message = "the worker process belongs to the process from which this one was forked"
         self._obituary = message, None, None

@@ -6,6 +6,11 @@ bytes, little endian, and one MessagePack array of that length.
     host to worker   [operation, argument, ...]
     worker to host   [DONE, value] | [FAULT, class, attributes]
                      | [TRAP, kind, detail, function, fuel_left, stack_left]
+                     | [UPCALL, instance, import, arguments, memory size]
+
+An UPCALL stands in for the reply to a CALL or an EXCHANGE: the guest calls a function
+of the host. The host then asks for RETURN or RAISE, before that perhaps for READ or
+WRITE, and what it gets for RETURN or RAISE is the reply, or the next UPCALL.
 
 The rules:
 
@@ -31,13 +36,13 @@ import msgpack
 
 from sen_host.backend import Trap
 
-PROTOCOL: Final = 3
+PROTOCOL: Final = 4
 
 # Operations, with their arguments and the value of their reply.
 START: Final = 0  # protocol, target, binding -> protocol
 VALIDATE: Final = 1  # wasm -> nil
 COMPILE: Final = 2  # wasm, limits -> nil; replaces the module
-INSTANTIATE: Final = 3  # instances to free first -> the new one
+INSTANTIATE: Final = 3  # instances to free first, imported functions -> the new one
 CALL: Final = 4  # instance, name, parameter types, result types, arguments -> result
 EXCHANGE: Final = 5  # instance, then as CompositeInstance.exchange -> six facts
 MEMORY_SIZE: Final = 6  # instance -> bytes
@@ -50,10 +55,13 @@ FREE: Final = 12  # instances -> nil
 END: Final = 13  # -> nil, then the worker exits
 SERIALIZE: Final = 14  # most bytes -> the compiled module, or nil if there are none or more
 DESERIALIZE: Final = 15  # compiled module, limits -> nil; replaces the module
+RETURN: Final = 16  # result -> reply to what the guest was called by
+RAISE: Final = 17  # kind and text of a trap -> reply to what the guest was called by
 
 DONE: Final = 0
 TRAP: Final = 1
 FAULT: Final = 2
+UPCALL: Final = 3
 
 OVERHEAD_BYTES: Final = 64 * 1024
 """The cap on a reply, beside the data that was asked for."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -18,13 +18,14 @@ from sen_host.backend import (
     CompositeInstance,
     Exchanged,
     FuncType,
+    HostFunction,
     Module,
     Trap,
 )
 from sen_host.errors import BackendUnavailable, TrapKind, WallClockExceeded, WorkerDied
 from sen_host.forks import reset_after_fork
 from sen_host.isolation import frames, replies
-from sen_host.isolation.connection import Connection, Overrun
+from sen_host.isolation.connection import Connection, Overrun, Serve
 from sen_host.limits import MIB, Limits
 
 T = TypeVar("T")
@@ -182,6 +183,9 @@ class ProcessModule(Module):
             self._loading = None
 
     def instantiate(self) -> ProcessInstance:
+        return self.instantiate_with(())
+
+    def instantiate_with(self, imports: Sequence[HostFunction]) -> ProcessInstance:
         with self._lock:
             if self._closed:
                 raise self._was_ended()
@@ -192,12 +196,14 @@ class ProcessModule(Module):
         keys = _drain(unused)
         key = _run_guest(
             worker,
-            (frames.INSTANTIATE, keys),
+            (frames.INSTANTIATE, keys, [item[:3] for item in imports]),
             replies.unsigned,
             seconds=self._limits.wall_clock_seconds,
             has_deadline=self._backend.has_deadline,
         )
-        return ProcessInstance(worker, key, unused, has_deadline=self._backend.has_deadline)
+        return ProcessInstance(
+            worker, key, unused, imports, has_deadline=self._backend.has_deadline
+        )
 
     def serialize(self) -> bytes | None:
         with self._lock:
@@ -239,9 +245,18 @@ class ProcessInstance(CompositeInstance):
     _closed = True
 
     def __init__(
-        self, worker: Connection, key: int, unused: deque[int], *, has_deadline: bool
+        self,
+        worker: Connection,
+        key: int,
+        unused: deque[int],
+        imports: Sequence[HostFunction] = (),
+        *,
+        has_deadline: bool,
     ) -> None:
         """``unused`` takes the keys of instances to be freed in the worker."""
+        self._imports = imports
+        self._serve = self._do if imports else None
+        self._called_with_bytes: int | None = None
         self._worker = worker
         self._key = key
         self._unused = unused
@@ -284,7 +299,18 @@ class ProcessInstance(CompositeInstance):
             data_bytes=result_bytes,
             seconds=seconds,
             has_deadline=self._has_deadline,
+            serve=self._serve,
         )
+
+    def _do(self, items: tuple[Any, ...]) -> tuple[object, ...]:
+        """Call a function of the host, for the guest."""
+        called, arguments, self._called_with_bytes = replies.upcall(items, self._key, self._imports)
+        try:
+            return frames.RETURN, called.call(*arguments)
+        except Trap as trap:
+            return frames.RAISE, trap.kind.value, frames.clip(trap.detail)
+        finally:
+            self._called_with_bytes = None
 
     def function(self, name: str, type: FuncType) -> Callable[..., int | None]:
         return partial(self._call, name, type)
@@ -301,23 +327,30 @@ class ProcessInstance(CompositeInstance):
                 function=name,
                 seconds=seconds,
                 has_deadline=self._has_deadline,
+                serve=self._serve,
             )
         except Trap as trap:
             self._killed = isinstance(trap.__cause__, Overrun)
             raise
 
     def memory_size(self) -> int:
+        if self._called_with_bytes is not None:
+            return self._called_with_bytes
         return self._worker.request((frames.MEMORY_SIZE, self._key), replies.memory_size)
 
     def read(self, offset: int, length: int) -> bytes:
-        return self._worker.request(
-            (frames.READ, self._key, offset, length),
-            partial(replies.data, length=length),
-            data_bytes=length,
-        )
+        message = frames.READ, self._key, offset, length
+        check = partial(replies.data, length=length)
+        if self._called_with_bytes is not None:
+            return self._worker.request_within(message, check, data_bytes=length)
+        return self._worker.request(message, check, data_bytes=length)
 
     def write(self, offset: int, data: bytes) -> None:
-        self._worker.request((frames.WRITE, self._key, offset, data), replies.nothing)
+        message = frames.WRITE, self._key, offset, data
+        if self._called_with_bytes is not None:
+            self._worker.request_within(message, replies.nothing)
+        else:
+            self._worker.request(message, replies.nothing)
 
     def get_global(self, name: str) -> int | None:
         if self._killed:
@@ -357,11 +390,12 @@ def _run_guest(
     has_deadline: bool,
     function: str | None = None,
     data_bytes: int = 0,
+    serve: Serve | None = None,
 ) -> T:
     if seconds is not None and has_deadline:
         seconds += BACKSTOP_SECONDS
     try:
-        return worker.request(message, check, data_bytes=data_bytes, seconds=seconds)
+        return worker.request(message, check, data_bytes=data_bytes, seconds=seconds, serve=serve)
     except Overrun as overrun:
         raise Trap(TrapKind.INTERRUPTED, function=function) from overrun
 

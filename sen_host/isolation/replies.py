@@ -6,12 +6,13 @@ or raises Malformed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgpack
 
 from sen_host.abi import fits
-from sen_host.backend import COUNTER_MAX, Exchanged, Trap
+from sen_host.backend import COUNTER_MAX, Exchanged, HostFunction, Trap
 from sen_host.errors import TrapKind
 from sen_host.isolation.frames import Malformed
 
@@ -93,6 +94,30 @@ def result(value: object, types: tuple[str, ...]) -> int | None:
         nothing(value)
         return None
     return unsigned(value, _U32 if types[0] == "i32" else _U64)
+
+
+def upcall(
+    items: tuple[Any, ...], key: int, imports: Sequence[HostFunction]
+) -> tuple[HostFunction, tuple[int, ...], int]:
+    """Check a call of a host function: which one, its arguments, and the size of the memory.
+
+    Args:
+        items: what follows the tag.
+        key: the instance that was called.
+        imports: what it imports.
+    """
+    if len(items) != 4 or items[0] != key:
+        raise Malformed("a call of a host function that is none")
+    _, number, arguments, memory_bytes = items
+    if not imports:
+        raise Malformed("a call of a host function by a guest that imports none")
+    called = imports[unsigned(number, len(imports) - 1)]
+    params = called.type.params
+    if type(arguments) is not tuple or len(arguments) != len(params):
+        raise Malformed("a call of a host function with the wrong number of arguments")
+    for value, kind in zip(arguments, params, strict=True):
+        unsigned(value, _U32 if kind == "i32" else _U64)
+    return called, arguments, memory_size(memory_bytes)
 
 
 def counter(value: object) -> int | None:

@@ -11,6 +11,7 @@ import _thread
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -20,12 +21,19 @@ from sen_host.backend import (
     Capability,
     CompositeInstance,
     FuncType,
+    HostFunction,
     Instance,
     Lack,
     Module,
     Trap,
 )
-from sen_host.errors import BackendUnavailable, EngineCreation, EngineFault, SenHostError
+from sen_host.errors import (
+    BackendUnavailable,
+    EngineCreation,
+    EngineFault,
+    SenHostError,
+    TrapKind,
+)
 from sen_host.isolation import frames
 from sen_host.limits import Limits
 
@@ -50,16 +58,29 @@ def main(requests: int, replies: int, lifeline: int) -> NoReturn:
 
 
 def _serve(requests: int, replies: int) -> None:
-    server = Server()
-    while server.running:
-        try:
-            request = frames.decode_request(frames.receive(requests, None))
-        except frames.HangUp:
-            return
-        frame = memoryview(server.answer(request))
+    def receive() -> tuple[Any, ...]:
+        return frames.decode_request(frames.receive(requests, None))
+
+    def send(reply: bytes) -> None:
+        frame = memoryview(reply)
         while frame:
             frame = frame[os.write(replies, frame) :]
         _trim_stderr()
+
+    def call_up(message: bytes) -> tuple[Any, ...]:
+        send(message)
+        try:
+            return receive()
+        except frames.HangUp:
+            os._exit(0)  # The frames of a guest are in the way of an exception.
+
+    server = Server(call_up)
+    while server.running:
+        try:
+            request = receive()
+        except frames.HangUp:
+            return
+        send(server.answer(request))
 
 
 def _trim_stderr() -> None:
@@ -103,8 +124,10 @@ class Lifeline:
 class Server:
     """Answers requests on a backend, which the first of them names."""
 
-    def __init__(self) -> None:
+    def __init__(self, call_up: Callable[[bytes], tuple[Any, ...]]) -> None:
+        """``call_up`` sends what a guest wants, and returns the next request."""
         self.running = True
+        self._call_up = call_up
         self._backend: Backend
         self._module: Module | None = None
         self._instances: dict[int, Instance] = {}
@@ -173,13 +196,38 @@ class Server:
     def _deserialize(self, compiled: bytes, limits: dict[str, Any]) -> None:
         self._module = self._backend.deserialize(compiled, Limits(**limits))
 
-    def _instantiate(self, unused: tuple[int, ...]) -> int:
+    def _instantiate(
+        self,
+        unused: tuple[int, ...],
+        imports: tuple[tuple[str, str, tuple[tuple[str, ...], tuple[str, ...]]], ...],
+    ) -> int:
         self._free(unused)
         assert self._module is not None
-        instance = self._module.instantiate()
-        self._last_instance += 1
-        self._instances[self._last_instance] = instance
-        return self._last_instance
+        key = self._last_instance + 1
+        if imports:
+            functions = [
+                HostFunction(module, name, FuncType(*type), partial(self._up, key, number))
+                for number, (module, name, type) in enumerate(imports)
+            ]
+            instance = self._module.instantiate_with(functions)
+        else:
+            instance = self._module.instantiate()
+        self._last_instance = key
+        self._instances[key] = instance
+        return key
+
+    def _up(self, key: int, number: int, *arguments: int) -> int | None:
+        """Have the host do what the guest calls."""
+        memory_bytes = self._instances[key].memory_size()
+        message = frames.encode((frames.UPCALL, key, number, arguments, memory_bytes))
+        while True:
+            operation, *values = request = self._call_up(message)
+            if operation == frames.RETURN:
+                result: int | None = values[0]
+                return result
+            if operation == frames.RAISE:
+                raise Trap(TrapKind(values[0]), values[1])
+            message = self.answer(request)
 
     def _call(
         self,

@@ -1,9 +1,14 @@
-"""Add imported functions, functions, memories and globals of the host to a module."""
+"""Add imported functions, functions, memories and globals of the host to a module.
+
+Functions that the module imports may be replaced by ones with a body: behind the new
+imports, those come first again, so that all indices move up by the same number.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from sen_host.backend import FuncType
 from sen_host.wasm.leb128 import decode_unsigned, encode_unsigned
@@ -70,6 +75,7 @@ def extend(
     functions: Callable[[Indices], Sequence[NewFunction]],
     exports: Callable[[Indices], Sequence[Export]],
     bodies: Callable[[Indices], Mapping[int, bytes]] = lambda _: {},
+    stubs: Callable[[Indices], Sequence[bytes]] | None = None,
 ) -> bytes:
     """The module with additions; new imports come first, all else is appended.
 
@@ -82,12 +88,15 @@ def extend(
         functions, exports: given the indices of the extended module.
         bodies: new bodies of functions that the module defines, by their index
             in the original.
+        stubs: if given, the module imports functions and nothing else, and these are
+            the bodies to have in their place.
 
     Raises:
         ModuleCompilation: the code is malformed, or names a function, type or
             memory that the original does not have.
     """
     shift = FunctionShift(module, len(imports)) if imports else None
+    replaced_imports = module.imported("function") if stubs else ()
     old_functions = len(module.imported("function")) + len(module.functions)
     indices = Indices(
         shift=len(imports),
@@ -102,8 +111,13 @@ def extend(
         for item in imports
     ]
     type_indices = [encode_unsigned(types.index(item.type)) for item in new_functions]
+    stub_types = [
+        encode_unsigned(types.index(cast(FuncType, item.type))) for item in replaced_imports
+    ]
     replaced = bodies(indices)
-    all_bodies = [
+    all_bodies = [*stubs(indices)] if stubs else []
+    assert len(all_bodies) == len(stub_types)
+    all_bodies += [
         replaced.get(index) or (shift.body(start, end) if shift else module.data[start:end])
         for index, (start, end) in enumerate(
             module.function_bodies, len(module.imported("function"))
@@ -123,8 +137,14 @@ def extend(
             MAGIC,
             VERSION,
             old(SectionId.TYPE, len(module.types), types.added),
-            old(SectionId.IMPORT, len(module.imports), new_imports, first=True),
-            old(SectionId.FUNCTION, len(module.functions), type_indices),
+            _vector(SectionId.IMPORT, new_imports)
+            if stubs
+            else old(SectionId.IMPORT, len(module.imports), new_imports, first=True),
+            _section(
+                SectionId.FUNCTION,
+                len(stub_types) + len(module.functions) + len(type_indices),
+                b"".join((*stub_types, _items(module, SectionId.FUNCTION), *type_indices)),
+            ),
             _verbatim(module, SectionId.TABLE),
             old(SectionId.MEMORY, len(module.memories), [limits(*item) for item in memories]),
             _section(
