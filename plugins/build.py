@@ -61,7 +61,9 @@ DEBIAN_PACKAGES = (
 # Plain WebAssembly, and memory.copy: what every engine of the last years runs.
 WASM_CPU = ("-target", "wasm32-freestanding", "-mcpu=mvp+bulk_memory")
 WASI_CPU = ("-target", "wasm32-wasi", "-mcpu=mvp+bulk_memory")
+ZIG_OPTIONS = ("-O", "ReleaseSmall", "-fstrip", "-fsingle-threaded")
 STACK_BYTES = 16 * 1024
+WASI_STACK_BYTES = 64 * 1024  # paths are put together on the stack
 
 EXIT_FAILED = 1
 EXIT_NO_TOOLCHAIN = 3
@@ -211,17 +213,20 @@ def build_c(names: list[str], out: Path, scratch: Path) -> None:
         run_zig([*command, f"{name}/{name}.c", *guest, "-o", str(out / f"{name}.wasm")], scratch)
 
 
-def build_zig(
-    names: list[str], out: Path, scratch: Path, cpu: tuple[str, ...] = WASM_CPU
-) -> None:
+def build_zig(names: list[str], out: Path, scratch: Path) -> None:
     for name in names:
-        command = ["build-exe", f"{name}/{name}.zig", *cpu, "-O", "ReleaseSmall", "-fstrip"]
-        command += ["-fsingle-threaded", "-flto", "-fno-entry", "-rdynamic", "-fno-compiler-rt"]
+        command = ["build-exe", f"{name}/{name}.zig", *WASM_CPU, *ZIG_OPTIONS]
+        command += ["-flto", "-fno-entry", "-rdynamic", "-fno-compiler-rt"]
         run_zig([*command, "--stack", str(STACK_BYTES), f"-femit-bin={out / name}.wasm"], scratch)
 
 
 def build_zig_wasi(names: list[str], out: Path, scratch: Path) -> None:
-    build_zig(names, out, scratch, WASI_CPU)
+    for name in names:
+        # Target and options are those of the module that follows.
+        command = ["build-exe", *WASI_CPU, *ZIG_OPTIONS, "--dep", "msgpack"]
+        command += [f"-Mroot={name}/{name}.zig", "-Mmsgpack=echo/msgpack.zig"]
+        command += ["-flto", "-fno-entry", "-rdynamic", "--stack", str(WASI_STACK_BYTES)]
+        run_zig([*command, f"-femit-bin={out / name}.wasm"], scratch)
 
 
 Builder = Callable[[list[str], Path, Path], None]
