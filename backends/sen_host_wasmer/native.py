@@ -9,12 +9,12 @@ except for the buffer of a memory: so none is kept.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from os.path import dirname
 from typing import Any
 
-from sen_host.backend import Backend, Binding, FuncType, Instance, Module
+from sen_host.backend import Backend, Binding, FuncType, HostFunction, Instance, Module
 from sen_host.errors import (
     BackendUnavailable,
     EngineCreation,
@@ -23,9 +23,13 @@ from sen_host.errors import (
     ModuleCompilation,
 )
 from sen_host.limits import Limits
-from sen_host.thread_stack import check_thread_stack
+from sen_host.thread_stack import HOST_BYTES, check_thread_stack
 from sen_host.wasm.reader import check_header
 from sen_host_wasmer.traps import first_line, parse_trap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sen_host_wasmer.native_imports import Raised, UpCalls
 
 _MASKS = {"i32": 0xFFFF_FFFF, "i64": 0xFFFF_FFFF_FFFF_FFFF}
 
@@ -80,12 +84,14 @@ class NativeBackend(Backend):
         # A store for each module: compiling many modules in one store leaks.
         from sen_host_wasmer.native_glue import attach
 
-        module = self._compile(self._store(), attach(wasm))
-        return NativeModule(self._wasmer, module, limits.stack_bytes)
+        store = self._store()
+        module = self._compile(store, attach(wasm))
+        return NativeModule(self._wasmer, store, module, limits.stack_bytes)
 
     def deserialize(self, compiled: bytes, limits: Limits) -> Module:
-        module = _checked(self._wasmer.Module.deserialize, self._store(), compiled)
-        return NativeModule(self._wasmer, module, limits.stack_bytes)
+        store = self._store()
+        module = _checked(self._wasmer.Module.deserialize, store, compiled)
+        return NativeModule(self._wasmer, store, module, limits.stack_bytes)
 
     def _compile(self, store: Any, wasm: bytes) -> Any:
         try:
@@ -99,8 +105,9 @@ class NativeBackend(Backend):
 
 
 class NativeModule(Module):
-    def __init__(self, wasmer: Any, module: Any, stack_bytes: int) -> None:
+    def __init__(self, wasmer: Any, store: Any, module: Any, stack_bytes: int) -> None:
         self._wasmer = wasmer
+        self._store = store
         self._module = module
         self._stack_bytes = stack_bytes
 
@@ -110,19 +117,32 @@ class NativeModule(Module):
         instance = _checked(self._wasmer.Instance, self._module)
         return ExchangingInstance(instance, self._stack_bytes)
 
+    def instantiate_with(self, imports: Sequence[HostFunction]) -> Instance:
+        from sen_host_wasmer.native_exchange import ExchangingInstance
+        from sen_host_wasmer.native_imports import UpCalls
+
+        up = UpCalls(self._wasmer, self._store, imports)
+        instance = _checked(self._wasmer.Instance, self._module, up.given)
+        # Host functions run where the guest's stack ends.
+        return ExchangingInstance(instance, self._stack_bytes + HOST_BYTES, up)
+
     def serialize(self) -> bytes:
         data: bytes = _checked(self._module.serialize)
         return data
 
     def close(self) -> None:
-        self._module = None
+        self._module = self._store = None
 
 
 class NativeInstance(Instance):
-    def __init__(self, instance: Any, stack_bytes: int) -> None:
+    def __init__(self, instance: Any, stack_bytes: int, up: UpCalls | None = None) -> None:
         self._exports = instance.exports
         self._stack_bytes = stack_bytes
-        self._memory = _Memory(_checked(getattr, self._exports, "memory"))
+        self._memory = Memory(_checked(getattr, self._exports, "memory"))
+        self._raised: Raised = [None]
+        if up is not None:
+            self._raised = up.raised
+            up.memory = self._memory
         self._functions: dict[str, Callable[..., int | None]] = {}
         self._globals: dict[str, Any] = {}
 
@@ -130,7 +150,7 @@ class NativeInstance(Instance):
         found = self._functions.get(name)
         if found is None:
             found = self._functions[name] = _callable(
-                name, self._export(name), type, self._memory, self._stack_bytes
+                name, self._export(name), type, self._memory, self._stack_bytes, self._raised
             )
         return found
 
@@ -174,7 +194,7 @@ class NativeInstance(Instance):
         del self._exports, self._memory
 
 
-class _Memory:
+class Memory:
     """A memory and its bytes, as they were ``known`` last and as they are in ``view()``."""
 
     def __init__(self, memory: Any) -> None:
@@ -197,7 +217,12 @@ class _Memory:
 
 
 def _callable(
-    name: str, raw: Callable[..., Any], type: FuncType, memory: _Memory, stack_bytes: int
+    name: str,
+    raw: Callable[..., Any],
+    type: FuncType,
+    memory: Memory,
+    stack_bytes: int,
+    raised: Raised,
 ) -> Callable[..., int | None]:
     """``raw`` with results unsigned, errors ours, and arguments counted."""
     count = len(type.params)
@@ -211,7 +236,7 @@ def _callable(
         try:
             result = raw(*arguments)
         except BaseException as error:
-            failure = failure_of(error)
+            failure = failure_of(error, raised)
         else:
             return None if mask is None else result & mask
         try:
@@ -245,8 +270,14 @@ def _checked(function: Callable[..., Any], *arguments: Any) -> Any:
         del failure
 
 
-def failure_of(error: BaseException) -> BaseException:
-    """What to raise instead of an exception that came out of a call of the engine."""
+def failure_of(error: BaseException, raised: Raised | None = None) -> BaseException:
+    """What to raise instead of an exception that came out of a call of the engine.
+
+    ``raised`` holds what a host function raised meanwhile.
+    """
+    if raised is not None and raised[0] is not None:
+        instead, raised[0] = raised[0], None
+        return instead
     if not _is_of_engine(error):
         return error
     text = str(error.args[0]) if error.args else ""

@@ -35,6 +35,10 @@ from sen_host.errors import TrapKind
 from sen_host.thread_stack import check_thread_stack
 from sen_host_wasmer.native import NativeInstance, failure_of
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sen_host_wasmer.native_imports import UpCalls
+
 BEGIN = RESERVED + "begin"
 END = RESERVED + "end"
 CALLS = {name: RESERVED + name for name in (MANIFEST, EXECUTE, RESUME)}
@@ -48,8 +52,8 @@ _new = tuple.__new__
 class ExchangingInstance(NativeInstance, CompositeInstance):
     """An instance, which uses the functions if its module has them."""
 
-    def __init__(self, instance: Any, stack_bytes: int) -> None:
-        super().__init__(instance, stack_bytes)
+    def __init__(self, instance: Any, stack_bytes: int, up: UpCalls | None = None) -> None:
+        super().__init__(instance, stack_bytes, up)
         self._begin = self._find(BEGIN)
         self._end = self._find(END)
         self._calls: dict[str, Callable[..., list[int]]] = {}
@@ -130,7 +134,7 @@ class ExchangingInstance(NativeInstance, CompositeInstance):
 
     def _stopped(self, error: BaseException, function: str) -> BaseException:
         """What ended an exchange in ``function``: a trap, if the guest is the cause."""
-        trap = error if isinstance(error, Trap) else failure_of(error)
+        trap = error if isinstance(error, Trap) else failure_of(error, self._raised)
         if isinstance(trap, Trap):
             trap.function = function
             trap.fuel_left, trap.stack_left = self.get_global(FUEL), self.get_global(STACK)

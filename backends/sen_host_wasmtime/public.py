@@ -7,19 +7,32 @@ through ``c-api``. In return it relies on nothing that another version may chang
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import wasmtime
 
-from sen_host.backend import Backend, Binding, FuncType, Instance, Module, Trap
+from sen_host.backend import (
+    Backend,
+    Binding,
+    FuncType,
+    HostFunction,
+    Instance,
+    Module,
+    Trap,
+)
 from sen_host.errors import EngineCreation, EngineFault
 from sen_host.limits import Limits
-from sen_host.thread_stack import check_thread_stack
+from sen_host.thread_stack import HOST_BYTES, check_thread_stack
 from sen_host_wasmtime.bindings import find_bindings
 from sen_host_wasmtime.clock import EpochClock
 from sen_host_wasmtime.configuration import Settings, engine_of, settings_for, switches
 from sen_host_wasmtime.traps import cause, invalid, trap_kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sen_host_wasmtime.public_imports import UpCalls
 
 T = TypeVar("T")
 
@@ -66,9 +79,11 @@ class PublicBackend(Backend):
             raise invalid(str(error)) from None
 
     def compile(self, wasm: bytes, limits: Limits) -> PublicModule:
+        from sen_host_wasmtime.public_imports import attach
+
         engine = engine_of(Engine, settings_for(limits))
         try:
-            module = _Module(engine.engine, wasm)
+            module = _Module(engine.engine, attach(wasm))
         except wasmtime.WasmtimeError as error:
             raise invalid(str(error)) from None
         return PublicModule(engine, module, limits)
@@ -112,6 +127,9 @@ class PublicModule(Module):
     def instantiate(self) -> PublicInstance:
         return PublicInstance(self._engine, self._module, self._limits)
 
+    def instantiate_with(self, imports: Sequence[HostFunction]) -> PublicInstance:
+        return PublicInstance(self._engine, self._module, self._limits, imports)
+
     def serialize(self) -> bytes:
         try:
             return bytes(self._module.serialize())
@@ -127,10 +145,17 @@ class PublicModule(Module):
 class PublicInstance(Instance):
     """A store with the one instance that lives in it."""
 
-    def __init__(self, engine: Engine, module: wasmtime.Module, limits: Limits) -> None:
-        check_thread_stack(limits.stack_bytes)
+    def __init__(
+        self,
+        engine: Engine,
+        module: wasmtime.Module,
+        limits: Limits,
+        imports: Sequence[HostFunction] = (),
+    ) -> None:
+        # Host functions run where the guest's stack ends.
+        self._stack_bytes = limits.stack_bytes + (HOST_BYTES if imports else 0)
+        check_thread_stack(self._stack_bytes)
         self._engine = engine
-        self._stack_bytes = limits.stack_bytes
         self._functions: dict[str, Callable[..., int | None]] = {}
         self._store = store = _Store(engine.engine)
         bytes_limit, elements_limit = (
@@ -139,7 +164,20 @@ class PublicInstance(Instance):
         store.set_limits(memory_size=bytes_limit, table_elements=elements_limit, instances=1)
         if limits.wall_clock_seconds is not None:
             self.set_deadline(limits.wall_clock_seconds)
-        instance = _checked(wasmtime.Instance, store, module, [])
+        self._up: UpCalls | None = None
+        given = []
+        if imports:
+            from sen_host_wasmtime.public_imports import STOP, UpCalls
+
+            self._up = up = UpCalls(imports)
+            up.stop = partial(self.set_global, STOP, 1)
+            for number, item in enumerate(imports):
+                params, results = (
+                    [getattr(wasmtime.ValType, kind)() for kind in kinds] for kinds in item.type
+                )
+                type = wasmtime.FuncType(params, results)
+                given.append(wasmtime.Func(store, type, up.function(number)))
+        instance = _checked(wasmtime.Instance, store, module, given)
         self._exports = instance.exports(store)
         self._memory = self._export("memory", wasmtime.Memory)
 
@@ -173,6 +211,8 @@ class PublicInstance(Instance):
 
     def close(self) -> None:
         self._functions.clear()
+        if self._up is not None:
+            del self._up.stop
         self._store.close()
 
     def _export(self, name: str, kind: type[T]) -> T:
@@ -190,13 +230,16 @@ class PublicInstance(Instance):
         count = len(type.params)
         mask = _MASKS[type.results[0]] if type.results else None
         # The instance holds the callable, so the callable must not hold the instance.
-        store, stack_bytes = self._store, self._stack_bytes
+        store, stack_bytes, up = self._store, self._stack_bytes, self._up
+
+        def enter(*values: int) -> Any:
+            check_thread_stack(stack_bytes)
+            return _checked(function, store, *values)
 
         def invoke(*values: int) -> int | None:
-            check_thread_stack(stack_bytes)
             if len(values) != count:
                 raise TypeError(f"{name!r} takes {count} arguments, {len(values)} were given")
-            result = _checked(function, store, *values)
+            result = enter(*values) if up is None else up.run(partial(enter, *values))
             if mask is None:
                 return None
             first: int = result[0] if isinstance(result, list) else result
