@@ -82,7 +82,7 @@ def fd_fdstat_get(context: Context, memory: Memory, fd: int, result: int) -> Non
 def fd_fdstat_set_flags(context: Context, _memory: Memory, fd: int, flags: int) -> None:
     """Switch appending on or off. Nothing ever blocks, so NONBLOCK is taken as well."""
     found = context.table.get(fd, Descriptor)
-    if flags & ~(FdFlags.APPEND | FdFlags.NONBLOCK):
+    if flags & ~int(FdFlags.APPEND | FdFlags.NONBLOCK):
         raise WasiError(Errno.NOTSUP)
     if isinstance(found, File):
         present = fcntl.fcntl(found.fd, fcntl.F_GETFL) & ~os.O_APPEND

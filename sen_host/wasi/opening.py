@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from sen_host.wasi.context import Context
     from sen_host.wasi.memory import Memory
 
-_FLAGS = FdFlags.APPEND | FdFlags.DSYNC | FdFlags.NONBLOCK | FdFlags.RSYNC | FdFlags.SYNC
+# As integers: the complement of a flag has no bits but those of other flags.
+_OPEN_FLAGS = int(OpenFlags.CREAT | OpenFlags.DIRECTORY | OpenFlags.EXCL | OpenFlags.TRUNC)
+_FD_FLAGS = int(FdFlags.APPEND | FdFlags.DSYNC | FdFlags.NONBLOCK | FdFlags.RSYNC | FdFlags.SYNC)
 _SYSTEM_FLAGS = {
     FdFlags.APPEND: os.O_APPEND,
     FdFlags.DSYNC: os.O_DSYNC,
@@ -49,7 +51,7 @@ def path_open(
     base = context.table.get(fd, Directory)
     memory.check(result, 4)
     name = memory.text(path, length, most=context.limits.path_bytes).encode()
-    if oflags & ~0xF or fdflags & ~_FLAGS or lookup & ~FOLLOW:
+    if oflags & ~_OPEN_FLAGS or fdflags & ~_FD_FLAGS or lookup & ~FOLLOW:
         raise WasiError(Errno.INVAL)
     if oflags & OpenFlags.CREAT and oflags & OpenFlags.DIRECTORY:
         raise WasiError(Errno.INVAL)

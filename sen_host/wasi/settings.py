@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sen_host.errors import ConfigError
 from sen_host.records import record
 from sen_host.wasi.clocks import FixedClock
@@ -9,8 +11,6 @@ from sen_host.wasi.streams import is_sink, is_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sen_host.wasi.functions import WasiFunctions
     from sen_host.wasi.streams import Sink, Source
 
@@ -53,6 +53,15 @@ class WasiLimits:
                 raise ConfigError(f"the limit {name} is {value!r}, not 0 .. 2**53", key=name)
 
 
+_KINDS: dict[str, tuple[type, ...]] = {
+    "working_directory": (str, type(None)),
+    "environ": (Mapping, type(None)),
+    "clock": (FixedClock, type(None)),
+    "random_seed": (int, type(None)),
+    "limits": (WasiLimits,),
+}
+
+
 @record(frozen=True, slots=True, kw_only=True)
 class Wasi:
     """WASI preview 1 for plugins: pass it to a loader as ``host_functions``.
@@ -93,14 +102,22 @@ class Wasi:
     limits: WasiLimits = WasiLimits()
 
     def __post_init__(self) -> None:
+        for name, kinds in _KINDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise ConfigError(f"{name} is of type {type(value).__name__}", key=name)
         if self.stdin is not None and not is_source(self.stdin):
             raise ConfigError("stdin must be bytes, a function or a binary file", key="stdin")
         for name in ("stdout", "stderr"):
             if getattr(self, name) is not None and not is_sink(getattr(self, name)):
                 raise ConfigError(f"{name} must be a function or a binary file", key=name)
-        for text in (self.program_name, *(self.arguments or ())):
-            if not isinstance(text, str) or "\0" in text:
-                raise ConfigError(f"{text!r} cannot be an argument: it is no string, or has a NUL")
+        for name, texts in (
+            ("program_name", (self.program_name,)),
+            ("arguments", self.arguments or ()),
+        ):
+            for text in texts:
+                if not isinstance(text, str) or "\0" in text:
+                    raise ConfigError(f"{name}: {text!r} is no string, or has a NUL", key=name)
 
     def __call__(self) -> WasiFunctions:
         """The functions for one instance of a plugin."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sen_host.wasi.context import Context
 
-_ALL = TimeFlags.ATIM | TimeFlags.ATIM_NOW | TimeFlags.MTIM | TimeFlags.MTIM_NOW
+_ALL = int(TimeFlags.ATIM | TimeFlags.ATIM_NOW | TimeFlags.MTIM | TimeFlags.MTIM_NOW)
 _MAX_TIME = 2**63 - 1
 
 

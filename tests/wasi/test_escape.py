@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -319,6 +320,24 @@ def test_a_file_that_becomes_a_pipe_hangs_nobody(tmp_path: Path) -> None:
                 guest.call("fd_close", opened)
     assert True in seen
     assert seen <= {True, Errno.PERM, Errno.NOENT, Errno.NXIO}
+
+
+def test_a_file_that_was_replaced_between_the_look_and_the_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "f").write_bytes(INSIDE)
+    os.mkfifo(tmp_path / "pipe")
+    look = os.stat
+
+    def replaced(*args: Any, **kwargs: Any) -> os.stat_result:
+        seen = look(*args, **kwargs)
+        if args[0] == b"f":
+            os.rename(tmp_path / "pipe", tmp_path / "f")
+        return seen
+
+    guest = FakeGuest(at(tmp_path), writing("."))
+    monkeypatch.setattr(os, "stat", replaced)
+    assert outcome(guest.open, "f") is Errno.PERM
 
 
 def test_links_of_the_system_are_not_followed() -> None:
