@@ -36,8 +36,10 @@ def fd_readdir(
     if directory.entries is None or cookie == 0:
         directory.entries = _entries(context, directory)
     data = bytearray()
-    for index, (name, inode, kind) in enumerate(directory.entries[cookie:], cookie + 1):
-        data += DIRENT.pack(index, inode, len(name), kind) + name
+    entries = directory.entries
+    for index in range(cookie, len(entries)):
+        name, inode, kind = entries[index]
+        data += DIRENT.pack(index + 1, inode, len(name), kind) + name
         if len(data) >= length:
             break
     context.spend_bytes(len(data))

@@ -192,22 +192,21 @@ def snapshot(root: Path, granted: Path) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("target", "link", "errno"),
     [
-        ("../x", "a/l", Errno.SUCCESS),
-        ("../../x", "a/b/l", Errno.SUCCESS),
-        ("./.././x", "a/l", Errno.SUCCESS),
-        ("none", "l", Errno.SUCCESS),
+        ("a/f", "l", Errno.SUCCESS),
+        ("./none/..x", "a/b/l", Errno.SUCCESS),
         ("..", "l", Errno.PERM),
-        ("../../x", "a/l", Errno.PERM),
+        ("../x", "a/l", Errno.PERM),
+        ("./.././x", "a/l", Errno.PERM),
         ("/etc/passwd", "l", Errno.PERM),
         ("self/..", "l", Errno.PERM),
         ("a/../..", "l", Errno.PERM),
-        ("../x", "down/l", Errno.SUCCESS),
+        ("f", "down/l", Errno.SUCCESS),
         ("", "l", Errno.NOENT),
         ("f", "l/", Errno.NOENT),
         ("f", "f", Errno.EXIST),
     ],
 )
-def test_a_link_can_only_be_made_to_lead_inside(
+def test_a_link_can_only_be_made_to_lead_down(
     tmp_path: Path, target: str, link: str, errno: Errno
 ) -> None:
     build(tmp_path)

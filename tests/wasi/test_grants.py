@@ -158,6 +158,16 @@ def test_a_directory_without_what_is_below_it(home: Path) -> None:
     assert guest.errno("path_rename", 3, *sub, 3, *guest.path("moved")) is Errno.PERM
 
 
+def test_a_directory_only_moves_to_where_all_below_is_granted(home: Path) -> None:
+    (home / "flat").mkdir()
+    granted = Capabilities(fs_write=(*patterns("data", "out"), *patterns("flat", recursive=False)))
+    guest = FakeGuest(at(home), granted)
+    sub, new = guest.path("sub"), guest.path("new")
+    assert guest.errno("path_rename", 3, *sub, 5, *new) is Errno.PERM
+    assert guest.errno("path_rename", 3, *sub, 4, *new) is Errno.SUCCESS
+    assert guest.content("new/b.txt", fd=4) == b"beta"
+
+
 def test_a_single_file(home: Path) -> None:
     (home / "data" / "link").symlink_to("a.txt")
     guest = FakeGuest(at(home), reading("./data/a.txt"))
@@ -253,7 +263,9 @@ def test_descriptors_are_closed_with_the_entry(home: Path) -> None:
 def test_each_entry_starts_afresh(home: Path) -> None:
     guest = FakeGuest(at(home), reading("data"))
     assert guest.open("a.txt") == 4
+    before = open_descriptors()
     guest.functions.begin("plugin_execute", ())
+    assert len(open_descriptors()) == len(before) - 1
     assert guest.errno("fd_tell", 4, guest.result) is Errno.BADF
     assert guest.open("a.txt") == 4
     guest.functions.granted = Capabilities()
