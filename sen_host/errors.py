@@ -544,3 +544,16 @@ class PermissionStoreCorrupt(PermissionStoreError):
 
 class PermissionStoreLocked(PermissionStoreError):
     """Another process holds the lock of the grants for too long."""
+
+
+class GrantNotUsable(EnvironmentFault):
+    """A file or directory that was granted to a plugin cannot be opened for it."""
+
+    def __init__(self, pattern: str, reason: str) -> None:
+        shown = repr(pattern[:_SHOWN])
+        super().__init__(
+            f"the granted path {shown} cannot be used: {reason}",
+            hint="revoke the grant, or make the path one that this program can open",
+        )
+        self.pattern = pattern
+        self.reason = reason
