@@ -29,7 +29,9 @@ HERE = Path(__file__).resolve().parent
 RUST_PLUGINS = ("hello", "greet", "fetch")
 C_PLUGINS = ("chello", "wordcount")
 ZIG_PLUGINS = ("echo",)
-PLUGINS = RUST_PLUGINS + C_PLUGINS + ZIG_PLUGINS
+RUST_WASI_PLUGINS = ("survey",)
+ZIG_WASI_PLUGINS = ("probe",)
+PLUGINS = RUST_PLUGINS + C_PLUGINS + ZIG_PLUGINS + RUST_WASI_PLUGINS + ZIG_WASI_PLUGINS
 
 REFERENCE_HOST = "x86_64 Linux"
 
@@ -42,7 +44,9 @@ RUST_LLVM_VERSION = "14.0.6"
 RUSTC = Path("/usr/bin/rustc")
 CARGO = Path("/usr/bin/cargo")
 WASM_LD = Path("/usr/bin/wasm-ld")
-RUST_WASM_STD = Path("/usr/lib/rustlib/wasm32-unknown-unknown")
+RUST_STD = Path("/usr/lib/rustlib")
+RUST_TARGET = "wasm32-unknown-unknown"
+RUST_WASI_TARGET = "wasm32-wasi"
 CRATES = Path("/usr/share/cargo/registry")
 DEBIAN_PACKAGES = (
     "rustc",
@@ -56,7 +60,10 @@ DEBIAN_PACKAGES = (
 
 # Plain WebAssembly, and memory.copy: what every engine of the last years runs.
 WASM_CPU = ("-target", "wasm32-freestanding", "-mcpu=mvp+bulk_memory")
+WASI_CPU = ("-target", "wasm32-wasi", "-mcpu=mvp+bulk_memory")
+ZIG_OPTIONS = ("-O", "ReleaseSmall", "-fstrip", "-fsingle-threaded")
 STACK_BYTES = 16 * 1024
+WASI_STACK_BYTES = 64 * 1024  # paths are put together on the stack
 
 EXIT_FAILED = 1
 EXIT_NO_TOOLCHAIN = 3
@@ -140,7 +147,9 @@ def require_rust() -> None:
         f"LLVM {RUST_LLVM_VERSION}": f": {RUST_LLVM_VERSION}\n" in answer([str(RUSTC), "-vV"]),
         "cargo": CARGO.exists(),
         f"wasm-ld {RUST_LLVM_VERSION}": RUST_LLVM_VERSION in answer([str(WASM_LD), "--version"]),
-        "the wasm32 standard library": RUST_WASM_STD.is_dir(),
+        "the wasm32 standard libraries": all(
+            (RUST_STD / target).is_dir() for target in (RUST_TARGET, RUST_WASI_TARGET)
+        ),
     }
     lock = (HERE / "Cargo.lock").read_text(encoding="utf-8")
     crates = re.findall(r'name = "(.+)"\nversion = "(.+)"\nsource = ', lock)
@@ -154,7 +163,7 @@ def require_rust() -> None:
         )
 
 
-def build_rust(names: list[str], out: Path, scratch: Path) -> None:
+def build_rust(names: list[str], out: Path, scratch: Path, target: str = RUST_TARGET) -> None:
     # A home, a PATH and a working directory of its own: no settings of the
     # user's, and no rustup, have a say.
     env = {
@@ -170,18 +179,22 @@ def build_rust(names: list[str], out: Path, scratch: Path) -> None:
             ]
         ),
     }
-    target = scratch / "target"
+    built_in = scratch / "target"
     command = [str(CARGO), "build", "--release", "--locked", "--offline", "--quiet"]
-    command += ["--manifest-path", str(HERE / "Cargo.toml"), "--target-dir", str(target)]
-    command += ["--target", "wasm32-unknown-unknown"]
+    command += ["--manifest-path", str(HERE / "Cargo.toml"), "--target-dir", str(built_in)]
+    command += ["--target", target]
     command += ["--config", 'source.crates-io.replace-with="debian"']
     command += ["--config", f'source.debian.directory="{CRATES}"']
     for name in names:
         command += ["--package", name]
     run(command, cwd=scratch, env=env)
     for name in names:
-        built = target / "wasm32-unknown-unknown" / "release" / f"{name}.wasm"
+        built = built_in / target / "release" / f"{name}.wasm"
         (out / built.name).write_bytes(built.read_bytes())
+
+
+def build_rust_wasi(names: list[str], out: Path, scratch: Path) -> None:
+    build_rust(names, out, scratch, RUST_WASI_TARGET)
 
 
 def run_zig(arguments: list[str], scratch: Path) -> None:
@@ -202,9 +215,18 @@ def build_c(names: list[str], out: Path, scratch: Path) -> None:
 
 def build_zig(names: list[str], out: Path, scratch: Path) -> None:
     for name in names:
-        command = ["build-exe", f"{name}/{name}.zig", *WASM_CPU, "-O", "ReleaseSmall", "-fstrip"]
-        command += ["-fsingle-threaded", "-flto", "-fno-entry", "-rdynamic", "-fno-compiler-rt"]
+        command = ["build-exe", f"{name}/{name}.zig", *WASM_CPU, *ZIG_OPTIONS]
+        command += ["-flto", "-fno-entry", "-rdynamic", "-fno-compiler-rt"]
         run_zig([*command, "--stack", str(STACK_BYTES), f"-femit-bin={out / name}.wasm"], scratch)
+
+
+def build_zig_wasi(names: list[str], out: Path, scratch: Path) -> None:
+    for name in names:
+        # Target and options are those of the module that follows.
+        command = ["build-exe", *WASI_CPU, *ZIG_OPTIONS, "--dep", "msgpack"]
+        command += [f"-Mroot={name}/{name}.zig", "-Mmsgpack=echo/msgpack.zig"]
+        command += ["-flto", "-fno-entry", "-rdynamic", "--stack", str(WASI_STACK_BYTES)]
+        run_zig([*command, f"-femit-bin={out / name}.wasm"], scratch)
 
 
 Builder = Callable[[list[str], Path, Path], None]
@@ -212,6 +234,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...], Callable[[], None], Builder], ...] = (
     ("Rust", RUST_PLUGINS, require_rust, build_rust),
     ("C", C_PLUGINS, require_zig, build_c),
     ("Zig", ZIG_PLUGINS, require_zig, build_zig),
+    ("Rust with WASI", RUST_WASI_PLUGINS, require_rust, build_rust_wasi),
+    ("Zig with WASI", ZIG_WASI_PLUGINS, require_zig, build_zig_wasi),
 )
 
 

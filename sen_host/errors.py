@@ -319,7 +319,7 @@ class EffectLimitExceeded(PluginFault):
     def __init__(self, max_effects: int) -> None:
         super().__init__(
             f"the plugin asked for more than {max_effects:,} effects in one run",
-            hint="raise max_effects if the plugin needs more",
+            hint="raise max_effects (EffectLimits.effects of a driver) if the plugin needs more",
         )
         self.max_effects = max_effects
 
@@ -556,3 +556,16 @@ class AuditError(EnvironmentFault):
             hint="mend it, or do without strict to go on when events are lost",
         )
         self.path = path
+
+
+class GrantNotUsable(EnvironmentFault):
+    """A file or directory that was granted to a plugin cannot be opened for it."""
+
+    def __init__(self, pattern: str, reason: str) -> None:
+        shown = repr(pattern[:_SHOWN])
+        super().__init__(
+            f"the granted path {shown} cannot be used: {reason}",
+            hint="revoke the grant, or make the path one that this program can open",
+        )
+        self.pattern = pattern
+        self.reason = reason

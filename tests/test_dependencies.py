@@ -27,6 +27,7 @@ LAYERS = (
     "thread_stack",
     "messages",
     "host_functions",
+    "wasi",
     "wasm",
     "abi",
     "host_calls",

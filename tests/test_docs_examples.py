@@ -1,7 +1,8 @@
-"""The Python examples of these pages run as they stand."""
+"""The Python examples of the pages run as they stand."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,28 +14,39 @@ ROOT = Path(__file__).parent.parent
 
 PAGES = (
     "audit.md",
+    "effects.md",
+    "permissions.md",
     "registry.md",
     "discovery.md",
     "hot-reload.md",
 )
 
-EXAMPLES = [
-    pytest.param(code, id=f"{page}-{number}")
-    for page in PAGES
-    for number, code in enumerate(
-        re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
-    )
-]
+
+def examples() -> list[tuple[str, int, str]]:
+    """Page, number and code of each example."""
+    return [
+        (page, number, code)
+        for page in PAGES
+        for number, code in enumerate(
+            re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+        )
+    ]
 
 
-@pytest.mark.parametrize("code", EXAMPLES)
-def test_an_example_runs(code: str) -> None:
+@pytest.mark.parametrize(
+    "code", [pytest.param(code, id=f"{page}-{number}") for page, number, code in examples()]
+)
+def test_an_example_runs(code: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_each_page_has_an_example(page: str) -> None:
-    assert "```python\n" in (ROOT / "docs" / page).read_text()
+def test_every_page_has_examples() -> None:
+    assert {page for page, _, _ in examples()} == set(PAGES)

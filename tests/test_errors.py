@@ -48,6 +48,7 @@ EXAMPLES = [
     errors.PluginClosed("closed"),
     errors.WrongThread("other thread"),
     errors.CommandNotFound("gret", hint="did you mean 'greet'?"),
+    errors.PermissionDenied("notes", ["read x"], "the answer was no", hint="grant it"),
     errors.PluginFileError("missing", path="x.wasm"),
     errors.BackendUnavailable("wasmer", "not installed", hint="pip install it"),
     errors.BackendConflict("two of them"),
@@ -56,7 +57,10 @@ EXAMPLES = [
     errors.WorkerDied("gone", exit_code=-11),
     errors.CommandConflict("greet", path="b.wasm", holder="a.wasm"),
     errors.PluginDirectoryError("there is none", path="/plugins"),
-    errors.MissingLibrary("watchfiles", extra="watch", purpose="watchers of directories"),
+    errors.MissingLibrary("httpcore", extra="http", purpose="HTTP effects"),
+    errors.PermissionStoreError("not writable", path="x.json"),
+    errors.PermissionStoreCorrupt("not JSON", path="x.json", hint="repair it"),
+    errors.PermissionStoreLocked("too long", path="x.json"),
 ]
 
 

@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sen_host.wasi.functions import TYPES
+
 ROOT = Path(__file__).parents[1]
 PLUGINS = ROOT / "plugins"
 BUILD = PLUGINS / "build.py"
@@ -28,7 +30,10 @@ LANGUAGES = {
     "Rust": ("hello", "greet", "fetch"),
     "C": ("chello", "wordcount"),
     "Zig": ("echo",),
+    "Rust with WASI": ("survey",),
+    "Zig with WASI": ("probe",),
 }
+WITH_WASI = ("survey", "probe")
 SIZE_BOUNDS = {
     "hello": 100_000,
     "greet": 100_000,
@@ -36,6 +41,8 @@ SIZE_BOUNDS = {
     "echo": 6_000,
     "chello": 6_000,
     "wordcount": 8_000,
+    "survey": 180_000,
+    "probe": 40_000,
 }
 COUNTERPARTS = {
     "hello": "hello.unknown",
@@ -44,7 +51,7 @@ COUNTERPARTS = {
     "chello": "c",
 }
 RESUMABLE = {"greet", "fetch"}
-MAP_FORM = {"greet", "fetch", "echo"}
+MAP_FORM = {"greet", "fetch", "echo", *WITH_WASI}
 # A valid argument list for each: these two need one.
 NEEDED_ARGS = {"fetch": ["https://a.example"], "wordcount": ["a"]}
 
@@ -62,7 +69,11 @@ class Guest:
         wasmtime: Any = pytest.importorskip("wasmtime", reason="pip install wasmtime")
         self.store = wasmtime.Store()
         self.module = wasmtime.Module(self.store.engine, committed(name))
-        self.exports = wasmtime.Instance(self.store, self.module, []).exports(self.store)
+        linker = wasmtime.Linker(self.store.engine)
+        if name in WITH_WASI:
+            linker.define_wasi()
+            self.store.set_wasi(wasmtime.WasiConfig())
+        self.exports = linker.instantiate(self.store, self.module).exports(self.store)
 
     def call(self, function: str, *args: int) -> int:
         result = self.exports[function](self.store, *args)
@@ -129,10 +140,12 @@ def test_the_build_names_a_missing_toolchain_and_the_remedy(
 
 
 @every_plugin
-def test_exports_are_those_of_the_abi_and_nothing_is_imported(name: str) -> None:
+def test_exports_are_those_of_the_abi_and_only_those_with_wasi_import(name: str) -> None:
     wasmtime: Any = pytest.importorskip("wasmtime", reason="pip install wasmtime")
     module = Guest(name).module
-    assert list(module.imports) == []
+    imports = {(item.module, item.name) for item in module.imports}
+    assert bool(imports) == (name in WITH_WASI)
+    assert imports <= set(TYPES)
     functions = {
         export.name: ([str(t) for t in export.type.params], [str(t) for t in export.type.results])
         for export in module.exports

@@ -7,11 +7,11 @@ from time import perf_counter
 
 from sen_host.audit.events import AuditEvent, CallEvent, EffectEvent, PluginEvent
 from sen_host.audit.sinks import AuditSink, Guarded
-from sen_host.messages import Effect, Error, HttpGet, HttpPost, HttpResponse, Success
+from sen_host.messages import Effect, EffectError, Error, HttpGet, HttpPost, HttpResponse, Success
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from typing import Protocol
 
     from sen_host.audit.events import Outcome, PluginKind
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
         def seconds(self) -> float:
             """How long it took."""
 
+    Handler = Callable[[Effect], EffectResult]
+    AsyncHandler = Callable[[Effect], Awaitable[EffectResult]]
 
 DEFAULT_APPLICATION = "sen-host"
 
@@ -127,8 +129,59 @@ class Audit:
         return result
 
     def effect(self, plugin: Called, report: Report) -> None:
-        """Tell of an effect that is over. Raises as :meth:`record`."""
-        effect, result = report.effect, report.result
+        """Tell of an effect that a driver has done. Raises as :meth:`record`."""
+        self._done(plugin, report.effect, report.result, report.reason, report.seconds)
+
+    def handler(self, plugin: Called, handler: Handler) -> Handler:
+        """A handler that does the same, and tells of each effect."""
+
+        def handle(effect: Effect) -> EffectResult:
+            started = perf_counter()
+            try:
+                result = handler(effect)
+            except BaseException as error:
+                self._handled(plugin, effect, error, started)
+                raise
+            self._handled(plugin, effect, result, started)
+            return result
+
+        return handle
+
+    def async_handler(self, plugin: Called, handler: AsyncHandler) -> AsyncHandler:
+        """As :meth:`handler`, for one that is awaited."""
+
+        async def handle(effect: Effect) -> EffectResult:
+            started = perf_counter()
+            try:
+                result = await handler(effect)
+            except BaseException as error:
+                self._handled(plugin, effect, error, started)
+                raise
+            self._handled(plugin, effect, result, started)
+            return result
+
+        return handle
+
+    def _handled(
+        self, plugin: Called, effect: Effect, outcome: EffectResult | BaseException, started: float
+    ) -> None:
+        result, reason = None, None
+        if isinstance(outcome, BaseException):
+            reason = f"the handler raised {type(outcome).__name__}"
+        else:
+            result = outcome
+            if isinstance(outcome, EffectError):
+                reason = outcome.message
+        self._done(plugin, effect, result, reason, perf_counter() - started)
+
+    def _done(
+        self,
+        plugin: Called,
+        effect: Effect,
+        result: EffectResult | None,
+        reason: str | None,
+        seconds: float,
+    ) -> None:
         url = effect.url if isinstance(effect, (HttpGet, HttpPost)) else None
         response = result if isinstance(result, HttpResponse) else None
         self.record(
@@ -138,11 +191,11 @@ class Audit:
                 plugin.command,
                 plugin.sha256,
                 type(effect).__name__,
-                report.seconds,
+                seconds,
                 url if url is None or self.values else without_secrets(url),
                 None if response is None else response.status,
                 None if response is None else len(response.body.encode("utf-8", "replace")),
-                report.reason,
+                reason,
             )
         )
 

@@ -26,6 +26,7 @@ _COMMANDS = (
     "backends",
     "config",
     "cache",
+    "permissions",
     "completion",
 )
 

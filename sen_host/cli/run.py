@@ -136,6 +136,8 @@ class Effects:
         else:
             wanted = type(effect).__name__
         text = f"the plugin asked for {wanted}: {one_line(report.reason)}"
+        if not self._net and isinstance(effect, (HttpGet, HttpPost)):
+            text += " (--allow-net grants it)"
         if text not in self._told:
             self._told.add(text)
             note(text)

@@ -175,7 +175,7 @@ class _Request:
             if literal is not None:
                 addresses = (url.host,)
             else:
-                found = yield Resolve(url.host, url.port, self._left())
+                found = yield Resolve(url.host, url.port, self._left(url))
                 addresses = tuple(dict.fromkeys(found))[:_MOST_ADDRESSES]
             if not addresses:
                 raise Unresolved("the name has no address")
@@ -209,7 +209,7 @@ class _Request:
         headers: Headers,
         body: bytes | None,
     ) -> Generator[Step, Any, Head]:
-        left = self._left()
+        left = self._left(url)
         send = Send(
             url,
             addresses,
@@ -236,7 +236,7 @@ class _Request:
     ) -> Generator[Step, Any, HttpResponse]:
         reader = BodyReader(find(headers, "content-encoding"), self._limits.body_bytes)
         while True:
-            piece: bytes = yield from self._step(url, Read(self._left()))
+            piece: bytes = yield from self._step(url, Read(self._left(url)))
             if not piece:
                 break
             reader.feed(piece)
@@ -256,8 +256,11 @@ class _Request:
             text = f"{url.host} cannot be reached"
             raise EffectRefused(text, f"{url.origin}: {failure.reason}") from failure
 
-    def _left(self) -> float:
+    def _left(self, url: Url) -> float:
         left = self._deadline - self._clock()
         if left <= 0:
-            raise EffectRefused(f"the request took more than {self._seconds:g} s")
+            raise EffectRefused(
+                f"{url.host} took too long",
+                f"{url.origin}: the request took more than {self._seconds:g} s",
+            )
         return left

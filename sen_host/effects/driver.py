@@ -149,9 +149,7 @@ class EffectDriver:
 
     def session(self, plugin: Conversation | PluginPool | None = None) -> EffectSession:
         """A handler for one run, for ``Plugin.run(args, session.handle)`` and the like."""
-        # A pool does not know; what it runs finds out when it resumes.
-        can_resume: bool = getattr(plugin, "supports_effects", True)
-        return EffectSession(self._settings, can_resume=can_resume)
+        return EffectSession(self._settings, plugin)
 
     def handle(self, effect: Effect) -> EffectResult:
         """Do one effect by itself, as if it were the only one of its run.

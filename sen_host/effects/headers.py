@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from sen_host.effects.url import Url
     from sen_host.messages import Headers
 
+DEFAULT_CONTENT_TYPE = "application/json"
+"""Of a POST that says nothing of it, as the Rust crate documents."""
+
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
 # The host writes them itself: they say where a request ends, and for whom it is.
@@ -36,10 +39,13 @@ def request_headers(
         EffectRefused: a name or a value is not valid, or is not for plugins to set.
     """
     checked = [(_name(name), _value(name, value)) for name, value in asked]
-    if has_body and content_type is not None:
-        if any(name == "content-type" for name, _ in checked):
+    if has_body:
+        named = any(name == "content-type" for name, _ in checked)
+        if named and content_type is not None:
             raise EffectRefused("the header 'content-type' is given twice")
-        checked.append(("content-type", _value("content-type", content_type)))
+        if not named:
+            value = _value("content-type", content_type or DEFAULT_CONTENT_TYPE)
+            checked.append(("content-type", value))
     _check_size(checked, limits, "the request")
     return tuple(checked)
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-
 from sen_host.effects.faults import TimedOut, Unresolved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
 
     Resolver = Callable[[str, int], Iterable[str]]
 
@@ -22,6 +18,8 @@ def system_resolver(host: str, port: int) -> list[str]:
     Raises:
         OSError: it knows none.
     """
+    import socket
+
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(sockaddr[0]) for *_, sockaddr in found]
 
@@ -47,12 +45,12 @@ def ask_within(resolver: Resolver, host: str, port: int, seconds: float) -> tupl
         Unresolved: there is no answer.
         TimedOut: there is none yet.
     """
-    asking: Future[tuple[str, ...]] = _start(resolver, host, port)
+    from concurrent.futures import TimeoutError as NotDone
+
+    asking = _start(resolver, host, port)
     try:
         return asking.result(seconds)
-    except FutureTimeout:
-        if asking.done():
-            raise
+    except NotDone:
         raise TimedOut(f"the name was not resolved in {seconds:.3g} s") from None
 
 
@@ -68,6 +66,9 @@ async def ask_async(resolver: Resolver, host: str, port: int) -> tuple[str, ...]
 
 
 def _start(resolver: Resolver, host: str, port: int) -> Future[tuple[str, ...]]:
+    import threading
+    from concurrent.futures import Future
+
     # No pool: one would wait at the end of the process for a resolver that hangs.
     asking: Future[tuple[str, ...]] = Future()
 

@@ -11,10 +11,12 @@ from sen_host.messages import Effect, EffectError, EffectResult
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sen_host.conversation import Conversation
     from sen_host.effects.async_io import AsyncIO
     from sen_host.effects.settings import Handler, Settings
     from sen_host.effects.steps import Step, Steps
     from sen_host.effects.sync_io import SyncIO
+    from sen_host.pool import PluginPool
 
 
 class EffectSession:
@@ -24,9 +26,9 @@ class EffectSession:
     used by one thread or task at a time.
     """
 
-    def __init__(self, settings: Settings, *, can_resume: bool = True) -> None:
+    def __init__(self, settings: Settings, plugin: Conversation | PluginPool | None = None) -> None:
         self._settings = settings
-        self._can_resume = can_resume
+        self._plugin = plugin
         self._run = EffectRun(settings.rules, settings.clock)
 
     def handle(self, effect: Effect) -> EffectResult:
@@ -91,10 +93,13 @@ class EffectSession:
 
     def _begin(self, effect: Effect) -> tuple[Effect | EffectResult, Handler | None]:
         """What to do after the interceptor had its say, and the handler that does it."""
-        if not self._can_resume:
-            raise EffectsNotSupported(
+        # A pool does not know; what it runs finds out when it resumes.
+        if not getattr(self._plugin, "supports_effects", True):
+            error = EffectsNotSupported(
                 "the plugin asks for an effect, but does not export 'plugin_resume'"
             )
+            error.plugin = getattr(self._plugin, "path", None)
+            raise error
         intercept = self._settings.intercept
         wanted = None if intercept is None else intercept(effect)
         if wanted is None:

@@ -253,7 +253,7 @@ class HttpGet(Effect):
 class HttpPost(Effect):
     """An HTTP POST request. Answer: HttpResponse or EffectError.
 
-    ``content_type`` None leaves the choice to the host.
+    ``content_type`` None leaves the choice to the host, which takes application/json.
     """
 
     id: int

@@ -38,8 +38,10 @@ def _path(pattern: PathPattern) -> str:
     problem = paths.problem(pattern.pattern)
     if problem is not None:
         return f"the file {shown(pattern.pattern)!r} (which means nothing: {problem})"
-    reach = "everything below it" if pattern.recursive else "the files directly in it"
-    return f"{shown(pattern.pattern)} and {reach}"
+    path = shown(pattern.pattern)
+    if pattern.recursive:
+        return f"{path} and everything below it"
+    return f"{path}, or if it is a directory, the files directly in it"
 
 
 def _variable(pattern: str) -> str:

@@ -218,7 +218,8 @@ class FilePermissionStore(PermissionStore):
             raise self._corrupt(str(error)) from error
 
     def _grants(self, content: dict[str, Any]) -> Grants:
-        if content["version"] != VERSION:
+        version = content.get("version")
+        if type(version) is not int or version != VERSION:
             raise ValueError("its version makes no sense")
         if content.get("application") != self.application:
             raise ValueError(f"it is not that of the application {self.application!r}")

@@ -234,7 +234,7 @@ class _Check:
         except Unanswered as error:
             raise self.denied(str(error), self._missing(counted)) from error
         if choice is Choice.DENY or choice not in request.choices:
-            raise self.denied("the answer was no", self._missing(counted), hint=None)
+            raise self.denied("the answer was no", self._missing(counted), answered=True)
         if choice is not Choice.ONCE:
             self._keep(choice, counted)
         return self.granted(self._requested, f"the answer was {choice}")
@@ -248,12 +248,17 @@ class _Check:
         reason: str,
         lacking: Capabilities | None = None,
         *,
-        hint: str
-        | None = "allow it with `sen-host permissions grant`, if the plugin can be trusted",
+        answered: bool = False,
     ) -> PermissionDenied:
         """The error; the denial is reported."""
         lacking = self._requested if lacking is None else lacking
         self.report("denied", lacking, reason)
+        hint = (
+            None
+            if answered
+            else "if the plugin can be trusted, allow it with"
+            f" `sen-host permissions grant --application {self._permissions.application}`"
+        )
         name = shown(" ".join((self._plugin, *self._command_path)), 80)
         return PermissionDenied(name, _lines(lacking), reason, hint=hint)
 

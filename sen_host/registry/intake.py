@@ -50,7 +50,7 @@ class Intake:
         loader: PluginLoader | None,
         *,
         instances: int,
-        audit: Audit | None = None,
+        audit: Audit | None,
     ) -> None:
         if not isinstance(instances, int) or isinstance(instances, bool) or instances < 1:
             raise ConfigError(f"instances is {instances!r}; it must be a whole number above 0")
@@ -71,14 +71,15 @@ class Intake:
         unless_same: bool = False,
     ) -> Change:
         """Load a file; ``unless_same``: unless what is in it serves already."""
+        named = os.fspath(path)
         try:
-            return self._file(os.fspath(path), prefix, replace, unless_same)
+            return self._file(named, prefix=prefix, replace=replace, unless_same=unless_same)
         except SenHostError as error:
             if self._audit is not None:
-                self._audit.plugin("load-failed", "", path=os.fspath(path), reason=str(error))
+                self._audit.plugin("load-failed", "", path=named, reason=str(error))
             raise
 
-    def _file(self, named: str, prefix: str | None, replace: bool, unless_same: bool) -> Change:
+    def _file(self, named: str, *, prefix: str | None, replace: bool, unless_same: bool) -> Change:
         started = perf_counter()
         file = normal(named)
         # Of two that load one file at once, the one that reads it later is to remain.

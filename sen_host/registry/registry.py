@@ -16,7 +16,7 @@ from sen_host.registry.table import CommandTable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from sen_host.audit import Audit, AuditSink
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Success,
     )
     from sen_host.permissions import Permissions
+    from sen_host.registry.entry import Entry
 
 
 class PluginRegistry:
@@ -51,9 +52,9 @@ class PluginRegistry:
             nothing of what a capability can grant.
         effects: does the effects of ``run`` without a handler; by default an EffectDriver.
             If there are permissions, what they grant is what it may reach; else its own.
+        instances: how many instances each plugin may have.
         audit: is told of each plugin that comes and goes, each call and each effect; it is
             for the permissions to tell of what is asked and granted.
-        instances: how many instances each plugin may have.
 
     Raises:
         ConfigError: ``instances`` is not a whole number above 0.
@@ -65,8 +66,8 @@ class PluginRegistry:
         *,
         permissions: Permissions | None = None,
         effects: EffectDriver | None = None,
-        audit: Audit | AuditSink | None = None,
         instances: int = 1,
+        audit: Audit | AuditSink | None = None,
     ) -> None:
         application = DEFAULT_APPLICATION if permissions is None else permissions.application
         self._audit = audit_of(audit, application)
@@ -199,15 +200,13 @@ class PluginRegistry:
         entry = self._table.take(name_or_path)
         if entry is None:
             return None
+        self._tell_unloaded([entry])
         log.debug("unloaded the command %s", entry.command)
-        if self._audit is not None:
-            first = entry.first
-            self._audit.plugin("unloaded", entry.command, path=first.path, sha256=first.sha256)
         return entry.command
 
     def close(self) -> None:
         """Unload all plugins. May be called more than once."""
-        self._table.close()
+        self._tell_unloaded(self._table.close())
         self._intake.close()
 
     def __enter__(self) -> PluginRegistry:
@@ -271,9 +270,11 @@ class PluginRegistry:
             Others as ``Plugin.run`` and ``EffectDriver.run``.
         """
         with self.lease(name) as session:
-            if handler is not None:
-                return session.run(args, handler)
-            return self._driver(session, session.authorize(args)).run(session, args)
+            if handler is None:
+                return self._driver(session, session.authorize(args)).run(session, args)
+            if self._audit is not None:
+                handler = self._audit.handler(session, handler)
+            return session.run(args, handler)
 
     async def run_async(
         self,
@@ -288,12 +289,14 @@ class PluginRegistry:
         import asyncio
 
         with await self._lease_async(name) as session:
-            if handler is not None:
-                return await session.run_async(args, handler)
-            granted = None
-            if self._permissions is not None:  # which may ask the user
-                granted = await asyncio.to_thread(session.authorize, args)
-            return await self._driver(session, granted).run_async(session, args)
+            if handler is None:
+                granted = None
+                if self._permissions is not None:  # which may ask the user
+                    granted = await asyncio.to_thread(session.authorize, args)
+                return await self._driver(session, granted).run_async(session, args)
+            if self._audit is not None:
+                handler = self._audit.async_handler(session, handler)
+            return await session.run_async(args, handler)
 
     def lease(self, name: str) -> Session:
         """A command's plugin for several calls in a row, to be used with ``with``.
@@ -320,6 +323,12 @@ class PluginRegistry:
             raise
 
     # --- inside --------------------------------------------------------------------
+
+    def _tell_unloaded(self, entries: Iterable[Entry]) -> None:
+        if self._audit is not None:
+            for entry in entries:
+                first = entry.first
+                self._audit.plugin("unloaded", entry.command, path=first.path, sha256=first.sha256)
 
     def _driver(self, session: Session, granted: Capabilities | None) -> EffectDriver:
         if self._effects is None:

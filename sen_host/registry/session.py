@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack, nullcontext
 
-from sen_host.backend import EXECUTE, RESUME
 from sen_host.conversation import Conversation
 from sen_host.errors import PluginClosed
 from sen_host.pool import PluginPool
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
+    from typing import Final, Literal
 
     from sen_host.audit import Audit
     from sen_host.backend import Binding
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from sen_host.plugin import Plugin
     from sen_host.registry.entry import Entry
     from sen_host.registry.home import ConfinedPlugin
+
+EXECUTE: Final = "plugin_execute"
+RESUME: Final = "plugin_resume"
 
 
 class Session(Conversation):
@@ -56,7 +59,7 @@ class Session(Conversation):
         self._permissions = permissions
         self._audit = audit
         self._authorized: list[str] | None = None
-        # Between a grant, its call and what is told of it, no other caller may come.
+        # Between a grant, its call and the fuel of that, no other caller may come.
         self._turn: AbstractContextManager[object] = (
             nullcontext() if permissions is None and audit is None else entry.calling
         )
@@ -137,11 +140,11 @@ class Session(Conversation):
         if self._authorized != given:
             self.authorize(args)
         self._authorized = None
-        return self._call(EXECUTE, given, self._plugin.execute, given)
+        return self._call(EXECUTE, given, lambda: self._plugin.execute(given))
 
     def resume(self, effect_id: int, result: EffectResult) -> ExecuteResult:
         """As ``Plugin.resume``."""
-        return self._call(RESUME, None, self._plugin.resume, effect_id, result)
+        return self._call(RESUME, None, lambda: self._plugin.resume(effect_id, result))
 
     def end(self) -> None:
         """Give the plugin back."""
@@ -160,10 +163,9 @@ class Session(Conversation):
 
     def _call(
         self,
-        function: str,
+        function: Literal["plugin_execute", "plugin_resume"],
         args: Sequence[str] | None,
-        method: Callable[..., ExecuteResult],
-        *arguments: object,
+        work: Callable[[], ExecuteResult],
     ) -> ExecuteResult:
         # A call in a thread may go on when the coroutine that waited for it was cancelled.
         if not self._entry.hold():
@@ -173,8 +175,8 @@ class Session(Conversation):
                 if self.granted is not None:
                     self._plugin.grant(self.granted)
                 if self._audit is None:
-                    return method(*arguments)
-                return self._audit.call(self, function, args, lambda: method(*arguments))
+                    return work()
+                return self._audit.call(self, function, args, work)
         finally:
             self._entry.release()
 

@@ -12,6 +12,7 @@ import pytest
 from sen_host import Audit, EffectDriver, Limits, Permissions, PluginLoader, PluginRegistry
 from sen_host.audit import (
     AuditEvent,
+    BrokenLine,
     CallEvent,
     EffectEvent,
     FileAuditSink,
@@ -27,7 +28,18 @@ from sen_host.errors import (
     PermissionDenied,
     SenHostError,
 )
-from sen_host.messages import Error, HttpGet, NetPattern, NetProtocol, Success, encode
+from sen_host.messages import (
+    Effect,
+    EffectError,
+    EffectResult,
+    Error,
+    HttpGet,
+    NetPattern,
+    NetProtocol,
+    SleepComplete,
+    Success,
+    encode,
+)
 from sen_host.permissions import AutomaticPrompt, Choice, MemoryPermissionStore
 from sen_host_conformance.hosts import Host
 from tests.effects.server import Server
@@ -129,8 +141,8 @@ def test_a_plugin_that_cannot_be_loaded(sink: MemoryAuditSink, tmp_path: Path) -
     assert event.reason is not None
 
 
-def named(events: tuple[AuditEvent, ...]) -> list[str]:
-    return [event.name for event in events]
+def named(events: tuple[AuditEvent | BrokenLine, ...]) -> list[str]:
+    return [event.name for event in events if isinstance(event, AuditEvent)]
 
 
 @pytest.mark.parametrize("way", ["sync", "async"])
@@ -159,6 +171,7 @@ def test_a_run_with_permissions_and_an_effect(
         "call",
         "effect",
         "call",
+        "plugin.unloaded",
     ]
     assert {event.application for event in sink.events} == {"app"}
     first, second = calls(sink)
@@ -187,6 +200,32 @@ def test_an_effect_that_is_refused_is_told_without_its_secrets(sink: MemoryAudit
     assert SECRET not in str([event.to_dict() for event in sink.events])
 
 
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize("outcome", ["done", "refused", "raised"])
+def test_effects_of_a_handler_of_ones_own(sink: MemoryAuditSink, way: str, outcome: str) -> None:
+    def handle(effect: Effect) -> EffectResult:
+        if outcome == "raised":
+            raise ValueError(SECRET)
+        return SleepComplete() if outcome == "done" else EffectError("not now")
+
+    async def handle_async(effect: Effect) -> EffectResult:
+        return handle(effect)
+
+    loader = PluginLoader("wasmtime")
+    with PluginRegistry(loader, audit=sink) as registry:
+        registry.register(loader.load(SLEEPING))
+        try:
+            if way == "sync":
+                registry.run("test", [], handle)
+            else:
+                asyncio.run(registry.run_async("test", [], handle_async))
+        except ValueError:
+            assert outcome == "raised"
+    [effect] = [event for event in sink.events if isinstance(event, EffectEvent)]
+    reasons = {"done": None, "refused": "not now", "raised": "the handler raised ValueError"}
+    assert (effect.effect, effect.reason) == ("Sleep", reasons[outcome])
+
+
 def test_a_denial(sink: MemoryAuditSink, server: Server) -> None:
     permissions = Permissions(
         "app", store=MemoryPermissionStore(), prompt=AutomaticPrompt(Choice.DENY), audit=sink
@@ -196,7 +235,7 @@ def test_a_denial(sink: MemoryAuditSink, server: Server) -> None:
         registry.register(loader.load(fetching(server)))
         with pytest.raises(PermissionDenied):
             registry.execute("get")
-    asked, denied = sink.events[1:]
+    _, asked, denied, _ = sink.events
     assert isinstance(denied, PermissionEvent)
     assert named((asked, denied)) == ["permission.requested", "permission.denied"]
     pattern = NetPattern("127.0.0.1", server.port, NetProtocol.HTTP)
@@ -215,7 +254,7 @@ def test_a_strict_file_that_fails_fails_the_call(tmp_path: Path) -> None:
             registry.execute("test")
         path.rmdir()
         assert registry.execute("test") == Success("fine")
-    assert [type(event) for event in read_events(path)] == [CallEvent]
+    assert named(tuple(read_events(path))) == ["call", "plugin.unloaded"]
 
 
 def test_a_file_that_fails_does_not_fail_the_call(tmp_path: Path) -> None:
@@ -227,4 +266,4 @@ def test_a_file_that_fails_does_not_fail_the_call(tmp_path: Path) -> None:
             assert registry.execute("test") == Success("fine")
         except SenHostError as error:  # the text tells which
             pytest.fail(str(error))
-    assert sink.lost == 2
+    assert sink.lost == 3

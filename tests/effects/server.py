@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 PIECE = b"x" * 65_536
+BOMB = gzip.compress(bytes(64 << 20))
 
 
 class Request(NamedTuple):
@@ -54,6 +55,12 @@ class Server:
         for thread in self._threads:
             thread.join(5)
         self._listening.close()
+
+    def idle(self, within: float) -> bool:
+        """Whether all connections are over, or will be in so many seconds."""
+        for thread in self._threads[1:]:
+            thread.join(within)
+        return not any(thread.is_alive() for thread in self._threads[1:])
 
     def _accept(self) -> None:
         while True:
@@ -120,7 +127,7 @@ class Server:
             to.sendall(PIECE)
 
     def do_bomb(self, to: socket.socket, request: Request, query: str) -> None:
-        to.sendall(response(gzip.compress(bytes(64 << 20)), "content-encoding: gzip"))
+        to.sendall(response(BOMB, "content-encoding: gzip"))
 
     def do_gzip(self, to: socket.socket, request: Request, query: str) -> None:
         to.sendall(response(gzip.compress(b"zipped"), "content-encoding: gzip"))
@@ -139,6 +146,9 @@ class Server:
 
     def do_garbage(self, to: socket.socket, request: Request, query: str) -> None:
         to.sendall(b"220 mail.example.com ESMTP at your service\r\n\r\n")
+
+    def do_long_status(self, to: socket.socket, request: Request, query: str) -> None:
+        to.sendall(b"220 " + b"x" * 60_000 + b"\r\n\r\n")
 
     def do_reset(self, to: socket.socket, request: Request, query: str) -> None:
         to.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from sen_host import EffectDriver, Permissions, Plugin, PluginLoader, PluginRegistry
+from sen_host.backend import Capability
 from sen_host.errors import PermissionDenied
 from sen_host.messages import (
     Capabilities,
@@ -21,10 +23,13 @@ from sen_host.messages import (
     encode,
 )
 from sen_host.permissions import AutomaticPrompt, Choice, MemoryPermissionStore
+from sen_host.wasi import Wasi
 from sen_host_conformance.hosts import Host
 from tests.effects.server import Server
 from tests.registry.support import measured, measuring, sleeping
 from tests.wat import Wat
+
+PROBE = Path(__file__).parents[2] / "plugins" / "probe" / "probe.wasm"
 
 
 @pytest.fixture
@@ -109,6 +114,27 @@ def test_sleep_needs_no_grant(host: Host) -> None:
     with PluginRegistry(host.loader()) as registry:
         registry.register(host.loader().load(sleeping("nap")))
         assert registry.run("nap") == Success("done")
+
+
+def test_files_of_a_plugin_with_wasi(host: Host, tmp_path: Path) -> None:
+    if not host.describe().has(Capability.HOST_FUNCTIONS):
+        pytest.skip(f"{host} has no host functions")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "note").write_text("hello")
+    loader = PluginLoader(
+        host.backend,
+        binding=host.binding,
+        isolation=host.isolation,
+        host_functions=Wasi(working_directory=str(tmp_path)),
+    )
+    steps = ["read data/note"]
+    with PluginRegistry(loader) as registry:
+        registry.load(PROBE)
+        assert registry.execute("probe", steps) != Success("read data/note: hello")
+    with PluginRegistry(loader, permissions=permissions(Choice.ALWAYS)) as registry:
+        registry.load(PROBE)
+        assert registry.execute("probe", steps) == Success("read data/note: hello")
+        assert registry.run("probe", steps) == Success("read data/note: hello")
 
 
 class Noting(Permissions):

@@ -278,7 +278,7 @@ class TestEffects:
         assert answer.code == 1
         assert answer.stderr.count("note: the plugin asked for HTTP GET http://localhost/") == 1
         assert "network access is not granted" in answer.stderr
-        assert "\\x1b[2J: not granted" in answer.stderr
+        assert "\\x1b[2J: network access is not granted (--allow-net" in answer.stderr
 
 
 class TestFuel:
