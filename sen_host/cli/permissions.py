@@ -35,7 +35,10 @@ def _application() -> Callable[[Any], Any]:
 
 def _command_words() -> Callable[[Any], Any]:
     return click.option(
-        "--command", "words", metavar="WORDS", help='Only for this command, e.g. "migrate up".'
+        "--command",
+        "words",
+        metavar="WORDS",
+        help='For this command, e.g. "migrate up", if the application grants by command.',
     )
 
 

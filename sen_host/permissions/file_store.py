@@ -170,6 +170,7 @@ class FilePermissionStore(PermissionStore):
     def _write(self, grants: Grants) -> None:
         """Replace the file. An error leaves the old one."""
         import json
+        from contextlib import suppress
         from tempfile import mkstemp
 
         content = {
@@ -189,7 +190,8 @@ class FilePermissionStore(PermissionStore):
                 os.fsync(descriptor)
             os.replace(temporary, self.path)
         except BaseException:
-            os.unlink(temporary)
+            with suppress(OSError):
+                os.unlink(temporary)
             raise
         _sync_directory(directory)
 

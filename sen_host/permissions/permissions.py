@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timezone
-from threading import Lock, RLock
+from threading import RLock
 
 from sen_host import log
 from sen_host.audit.events import PermissionEvent
@@ -17,6 +17,7 @@ from sen_host.permissions.description import MOST_CHARACTERS, describe, too_long
 from sen_host.permissions.file_store import FilePermissionStore, checked_application
 from sen_host.permissions.grant import StoredGrant
 from sen_host.permissions.prompts import Choice, Prompt, PromptRequest, Unanswered
+from sen_host.permissions.store import MemoryPermissionStore
 from sen_host.permissions.strategies import (
     Allow,
     DefaultStrategy,
@@ -42,7 +43,8 @@ MOST_PATTERNS = 256
 class Permissions:
     """Decides what plugins may do, by what is granted, and by asking.
 
-    It may be used by any number of threads; a prompt is never called by two at once.
+    It may be used by any number of threads; a prompt is never called by two at once. What
+    was granted for the session is in ``session``, a store like ``store``.
 
     Args:
         application: for whom the plugins run; see ``checked_application``.
@@ -81,14 +83,13 @@ class Permissions:
         self.trust = Trust() if trust is None else trust
         self.tie_to_hash = tie_to_hash
         self._directory = None if directory is None else os.path.abspath(directory)
-        self._session: dict[tuple[str, tuple[str, ...]], StoredGrant] = {}
+        self.session = MemoryPermissionStore()
         self.after_fork()
         reset_after_fork(self)
 
     def after_fork(self) -> None:
         # Reentrant: a prompt that checks something itself must not wait for itself.
         self._asking = RLock()
-        self._session_lock = Lock()
 
     def check(
         self,
@@ -112,7 +113,7 @@ class Permissions:
         Raises:
             PermissionDenied: it may not run.
             PermissionStoreError: the grants cannot be read, or a new one not be kept.
-        EnvironmentFault: the working directory is gone.
+            EnvironmentFault: the working directory is gone.
         """
         if is_empty(requested):
             return requested
@@ -145,27 +146,19 @@ class Permissions:
         Raises:
             PermissionStoreError: the store cannot be altered.
         """
-        with self._session_lock:
-            gone = [key for key in self._session if key[0] == plugin and command in (None, key[1])]
-            for key in gone:
-                del self._session[key]
-        return len(gone) + self.store.remove(plugin, command)
+        return self.session.remove(plugin, command) + self.store.remove(plugin, command)
 
     def _grants(self, plugin: str, command: tuple[str, ...]) -> list[StoredGrant]:
         """The grants for this command: of this session, and stored."""
         paths = [command]
         if self.strategy.inherit:
             paths += [command[:length] for length in range(len(command) - 1, -1, -1)]
-        with self._session_lock:
-            found = [
-                self._session[plugin, path] for path in paths if (plugin, path) in self._session
-            ]
-        stored = {grant.command: grant for grant in self.store.grants() if grant.plugin == plugin}
-        return found + [stored[path] for path in paths if path in stored]
-
-    def _keep_for_session(self, grant: StoredGrant) -> None:
-        with self._session_lock:
-            self._session[grant.plugin, grant.command] = grant
+        return [
+            grant
+            for store in (self.session, self.store)
+            for grant in store.grants()
+            if grant.plugin == plugin and grant.command in paths
+        ]
 
 
 class _Check:
@@ -330,7 +323,7 @@ class _Check:
                 "granted to %s for ever: %d things", shown(self._plugin, 80), count(capabilities)
             )
         else:
-            self._permissions._keep_for_session(grant)
+            self._permissions.session.put(grant)
 
 
 def _lines(capabilities: Capabilities) -> tuple[str, ...]:

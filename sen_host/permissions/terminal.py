@@ -132,7 +132,9 @@ def _show(request: PromptRequest) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    name = Text(" ".join(map(shown, (request.plugin, *request.command_path))), "bold")
+    name = Text(
+        " ".join(shown(word, 100) for word in (request.plugin, *request.command_path)), "bold"
+    )
     console = Console(file=sys.stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
     console.print()
     if request.escalation:
