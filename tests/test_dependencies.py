@@ -127,6 +127,12 @@ def test_importing_the_host_loads_no_engine_and_no_user_interface() -> None:
         assert name not in loaded
 
 
+def test_effects_load_no_library_before_the_first_request() -> None:
+    loaded = run_python("import sys, sen_host.effects; print(*sys.modules)").split()
+    for name in ("httpx", "httpcore", "anyio", "certifi", "asyncio", "ssl", "socket"):
+        assert name not in loaded
+
+
 # Each takes a millisecond or more to import, and a plugin's first answer needs none.
 HEAVY = """
 asyncio bz2 click contextlib copy dataclasses difflib dis email importlib.metadata

@@ -10,6 +10,8 @@ class EffectReport(NamedTuple):
     """One effect, as it went.
 
     Attributes:
+        plugin: the plugin's name; None if the driver was not told of it.
+        path: where the plugin was loaded from, if that is known.
         effect: what the plugin asked for.
         result: what it was told; None if a handler raised or the run was cancelled.
         reason: why it was refused or failed, in words for the host's side, with what the
@@ -17,6 +19,8 @@ class EffectReport(NamedTuple):
         seconds: how long it took.
     """
 
+    plugin: str | None
+    path: str | None
     effect: Effect
     result: EffectResult | None
     reason: str | None

@@ -118,7 +118,10 @@ class EffectSession:
         if reason is not None:
             log.debug("%s was refused or failed: %r", type(effect).__name__, reason)
         if self._settings.observer is not None:
-            self._settings.observer(EffectReport(effect, result, reason, seconds))
+            plugin = self._plugin
+            name = None if plugin is None else plugin.manifest.command.name
+            path = getattr(plugin, "path", None)
+            self._settings.observer(EffectReport(name, path, effect, result, reason, seconds))
 
 
 def advance(

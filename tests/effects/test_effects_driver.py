@@ -286,7 +286,9 @@ class TestConcurrency:
                 await task
 
         asyncio.run(cancel())
-        assert [(report.result, report.reason) for report in told] == [(None, None)]
+        [report] = told
+        assert (report.plugin, report.path) == ("fetch", str(FETCH))
+        assert (report.result, report.reason) == (None, None)
         # The server's end of the connection broke, so its thread is over.
         assert server.idle(within=5)
         assert isinstance(driver.run(one, [server.url()]), Success)
