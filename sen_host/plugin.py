@@ -27,6 +27,7 @@ from sen_host.messages import (
     PluginManifest,
     Success,
     decode,
+    decode_result,
     encode,
     encode_args,
 )
@@ -35,8 +36,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from types import TracebackType
+    from typing import TypeVar
 
     from sen_host.wasm.reader import ParsedModule
+
+    T = TypeVar("T")
 
 MAX_EFFECTS = 1_000
 
@@ -69,6 +73,7 @@ class Plugin:
         self._caller: int | None = None
         reset_after_fork(self)
         self._closed = False
+        self._result_bytes = self.limits.result_bytes
         self._guest: Guest | None = None
         self._spent: tuple[int | None, int | None] = (None, None)
         self.manifest = manifest or self._load_manifest()
@@ -126,8 +131,7 @@ class Plugin:
                 with something that is not an ``ExecuteResult``.
             PluginClosed, WrongThread, WorkerDied, EngineFault
         """
-        payload = encode_args(args)
-        return self._decode_result(self._call(EXECUTE, (), payload))
+        return self._call(EXECUTE, (), encode_args(args), decode_result)
 
     def resume(self, effect_id: int, result: EffectResult) -> ExecuteResult:
         """Hand the plugin the result of an effect that it asked for.
@@ -149,8 +153,7 @@ class Plugin:
                 hint="it must be an HttpResponse, SleepComplete or EffectError"
                 + (" (for an async handler, use run_async)" if _is_awaitable(result) else ""),
             )
-        payload = encode(result)
-        return self._decode_result(self._call(RESUME, (effect_id,), payload))
+        return self._call(RESUME, (effect_id,), encode(result), decode_result)
 
     def run(
         self,
@@ -286,22 +289,21 @@ class Plugin:
         where = self.path or "bytes"
         return f"<Plugin {self.manifest.command.name!r} from {where} on {self.backend}>"
 
-    def _decode_result(self, data: bytes) -> ExecuteResult:
-        try:
-            return decode(ExecuteResult, data, max_bytes=self.limits.result_bytes)
-        except SenHostError as error:
-            raise self._about_us(error)  # noqa: B904 - the same error
-
     def _load_manifest(self, *, fresh: bool = False) -> PluginManifest:
-        data = self._call(MANIFEST, (), None, fresh=fresh)
-        manifest = decode(PluginManifest, data, max_bytes=self.limits.result_bytes)
+        manifest = self._call(MANIFEST, (), None, _decode_manifest, fresh=fresh)
         if manifest.api_version != API_VERSION:
             raise ApiVersionMismatch(expected=API_VERSION, actual=manifest.api_version)
         return manifest
 
     def _call(
-        self, function: str, prefix: tuple[int, ...], payload: bytes | None, *, fresh: bool = False
-    ) -> bytes:
+        self,
+        function: str,
+        prefix: tuple[int, ...],
+        payload: bytes | None,
+        decode: Callable[[bytes, int], T],
+        *,
+        fresh: bool = False,
+    ) -> T:
         if self._caller is not None:
             self._refuse_reentry()
         with self._lock:
@@ -310,7 +312,7 @@ class Plugin:
             try:
                 if guest is None or fresh or self._closed or self._thread is not None:
                     guest = self._prepare(fresh=fresh)
-                return guest.exchange(function, prefix, payload)
+                return decode(guest.exchange(function, prefix, payload), self._result_bytes)
             except SenHostError as error:
                 raise self._about_us(error)  # noqa: B904 - the same error
             finally:
@@ -393,6 +395,10 @@ def _this_thread() -> object:
     except AttributeError:
         token = _threads.token = object()
     return token
+
+
+def _decode_manifest(data: bytes, max_bytes: int) -> PluginManifest:
+    return decode(PluginManifest, data, max_bytes=max_bytes)
 
 
 def _is_awaitable(value: object) -> bool:
