@@ -6,7 +6,7 @@ import threading
 from threading import get_ident
 
 from sen_host.abi import EXECUTE, MANIFEST, RESUME, Guest, instantiation_fault
-from sen_host.backend import Capability, Module, Trap
+from sen_host.backend import Capability, Trap
 from sen_host.errors import (
     ApiVersionMismatch,
     EffectLimitExceeded,
@@ -407,9 +407,9 @@ def _is_awaitable(value: object) -> bool:
     return isawaitable(value)
 
 
-def close_quietly(module: Module, error: SenHostError) -> None:
-    """Close a module whose load failed; what goes wrong then hangs on to ``error``."""
+def leave_quietly(loaded: LoadedModule, error: SenHostError) -> None:
+    """Leave a module whose load failed; what goes wrong then hangs on to ``error``."""
     try:
-        module.close()
+        loaded.leave()
     except SenHostError as second:
         error.__context__ = second
