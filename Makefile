@@ -20,7 +20,7 @@ VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test conformance lint format bench plugins toolchain clean
+.PHONY: demo test conformance lint format bench plugins toolchain install clean
 
 demo: $(VENV)/host.stamp
 	@$(BIN)/python examples/demo.py
@@ -46,6 +46,9 @@ bench: toolchain
 
 plugins: $(VENV)/host.stamp
 	$(BIN)/python plugins/build.py --install
+
+# All that the tests need, so that they can begin at once.
+install: $(VENV)/test.stamp
 
 # The compiler for C and Zig, so that the tests can rebuild these plugins.
 toolchain: $(VENV)/test.stamp

@@ -415,7 +415,8 @@ class Guest:
         if packed is None:
             _raise_memory_access(ALLOC, facts.pointer, len(payload or b""), memory_bytes)
         pointer, length = packed >> 32, packed & _U32
-        if not fits(pointer, length, memory_bytes):
+        # As ``fits``, whose call would cost more.
+        if pointer + length > memory_bytes or (length and not pointer):
             _raise_memory_access(function, pointer, length, memory_bytes)
         if length > result_bytes:
             raise ResultTooLarge(function, length=length, limit_bytes=result_bytes)

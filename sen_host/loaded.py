@@ -103,10 +103,16 @@ class LoadedModule:
         return self._sha256
 
     def shared(self) -> LoadedModule:
-        """This module, for one more plugin."""
-        with self._lock:
-            self._users += 1
+        """This module, for one more plugin of one that is open."""
+        joined = self.join()
+        assert joined
         return self
+
+    def join(self) -> bool:
+        """Count one more plugin; False if the last one has left, and the module is closed."""
+        with self._lock:
+            self._users += self._users > 0
+            return self._users > 0
 
     def separate(self) -> LoadedModule:
         """The module for one more plugin that runs at the same time as others."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from time import perf_counter
+from weakref import WeakValueDictionary
 
 from sen_host import log
 from sen_host.backend import Backend, Binding, Capability, Module
@@ -17,7 +18,7 @@ from sen_host.errors import (
 )
 from sen_host.limits import Limits
 from sen_host.loaded import LoadedModule, Terms
-from sen_host.plugin import Plugin, close_quietly
+from sen_host.plugin import Plugin, leave_quietly
 from sen_host.plugin_file import read_plugin_file
 
 TYPE_CHECKING = False
@@ -116,6 +117,11 @@ class PluginLoader:
             host_functions,
         )
         self._kept: KeptModules | None = None
+        # What is open now, to be shared by who loads the same. In a worker process each
+        # plugin keeps one of its own, and so it does where modules belong to a thread.
+        self._open: WeakValueDictionary[tuple[bytes, str | None], LoadedModule] | None = None
+        if self.binding.isolation == "none" and self.binding.has(Capability.ANY_THREAD):
+            self._open = WeakValueDictionary()
         log.debug("plugins run on %s (%s)", self.backend, self.binding.engine)
 
     @property
@@ -176,6 +182,9 @@ class PluginLoader:
                 hint="raise limits.module_bytes if a module of this size is expected",
             )
         started = perf_counter()
+        known = None if self._open is None else self._open.get((data, path))
+        if known is not None and known.join():
+            return self._plugin_of(known)
         kept = self._kept_modules()
         found = None if kept is None else kept.load(data)
         if found is not None:
@@ -230,10 +239,17 @@ class PluginLoader:
             path=path,
             restore=_restore,
         )
+        plugin = self._plugin_of(loaded)
+        if self._open is not None:
+            self._open[data, path] = loaded
+        return plugin
+
+    def _plugin_of(self, loaded: LoadedModule) -> Plugin:
+        """A plugin, whose module is left again if it does not get as far as its manifest."""
         try:
             return Plugin(loaded)
         except BaseException as error:
-            close_quietly(module, error)
+            leave_quietly(loaded, error)
             raise
 
     def _offered(self) -> Callable[[], Mapping[tuple[str, str], FuncType]] | None:

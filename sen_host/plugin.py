@@ -6,7 +6,7 @@ import threading
 from threading import get_ident
 
 from sen_host.abi import EXECUTE, MANIFEST, RESUME, Guest, instantiation_fault
-from sen_host.backend import Capability, Module, Trap
+from sen_host.backend import Capability, Trap
 from sen_host.conversation import Conversation, is_awaitable
 from sen_host.errors import (
     ApiVersionMismatch,
@@ -25,17 +25,20 @@ from sen_host.messages import (
     ExecuteResult,
     PluginManifest,
     decode,
+    decode_result,
     encode,
     encode_args,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
+    from typing import TypeVar
 
     from sen_host.wasm.reader import ParsedModule
 
+    T = TypeVar("T")
 
 _NOTHING = Capabilities()
 
@@ -68,6 +71,7 @@ class Plugin(Conversation):
         self._caller: int | None = None
         reset_after_fork(self)
         self._closed = False
+        self._result_bytes = self.limits.result_bytes
         self._guest: Guest | None = None
         self._spent: tuple[int | None, int | None] = (None, None)
         self._granted = _NOTHING
@@ -137,8 +141,7 @@ class Plugin(Conversation):
                 with something that is not an ``ExecuteResult``.
             PluginClosed, WrongThread, WorkerDied, EngineFault
         """
-        payload = encode_args(args)
-        return self._decode_result(self._call(EXECUTE, (), payload, args=args))
+        return self._call(EXECUTE, (), encode_args(args), decode_result, args=args)
 
     def resume(self, effect_id: int, result: EffectResult) -> ExecuteResult:
         """Hand the plugin the result of an effect that it asked for.
@@ -160,8 +163,7 @@ class Plugin(Conversation):
                 hint="it must be an HttpResponse, SleepComplete or EffectError"
                 + (" (for an async handler, use run_async)" if is_awaitable(result) else ""),
             )
-        payload = encode(result)
-        return self._decode_result(self._call(RESUME, (effect_id,), payload))
+        return self._call(RESUME, (effect_id,), encode(result), decode_result)
 
     def grant(self, capabilities: Capabilities) -> None:
         """Say what the host functions may do for this plugin from its next call on.
@@ -260,15 +262,8 @@ class Plugin(Conversation):
         where = self.path or "bytes"
         return f"<Plugin {self.manifest.command.name!r} from {where} on {self.backend}>"
 
-    def _decode_result(self, data: bytes) -> ExecuteResult:
-        try:
-            return decode(ExecuteResult, data, max_bytes=self.limits.result_bytes)
-        except SenHostError as error:
-            raise self._about_us(error)  # noqa: B904 - the same error
-
     def _load_manifest(self, *, fresh: bool = False) -> PluginManifest:
-        data = self._call(MANIFEST, (), None, fresh=fresh)
-        manifest = decode(PluginManifest, data, max_bytes=self.limits.result_bytes)
+        manifest = self._call(MANIFEST, (), None, _decode_manifest, fresh=fresh)
         if manifest.api_version != API_VERSION:
             raise ApiVersionMismatch(expected=API_VERSION, actual=manifest.api_version)
         return manifest
@@ -278,10 +273,11 @@ class Plugin(Conversation):
         function: str,
         prefix: tuple[int, ...],
         payload: bytes | None,
+        decode: Callable[[bytes, int], T],
         *,
         fresh: bool = False,
         args: Sequence[str] = (),
-    ) -> bytes:
+    ) -> T:
         if self._caller is not None:
             self._refuse_reentry()
         with self._lock:
@@ -292,7 +288,7 @@ class Plugin(Conversation):
                     guest = self._prepare(fresh=fresh)
                 if self._loaded.imports:
                     self._tell(guest, args)
-                return guest.exchange(function, prefix, payload)
+                return decode(guest.exchange(function, prefix, payload), self._result_bytes)
             except SenHostError as error:
                 raise self._about_us(error)  # noqa: B904 - the same error
             finally:
@@ -400,9 +396,13 @@ def _this_thread() -> object:
     return token
 
 
-def close_quietly(module: Module, error: BaseException) -> None:
-    """Close a module whose load failed; what goes wrong then hangs on to ``error``."""
+def _decode_manifest(data: bytes, max_bytes: int) -> PluginManifest:
+    return decode(PluginManifest, data, max_bytes=max_bytes)
+
+
+def leave_quietly(loaded: LoadedModule, error: BaseException) -> None:
+    """Leave a module whose load failed; what goes wrong then hangs on to ``error``."""
     try:
-        module.close()
+        loaded.leave()
     except SenHostError as second:
         error.__context__ = second

@@ -8,6 +8,7 @@ import json
 import pickle
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -34,6 +35,7 @@ from sen_host.messages import (
     Success,
     decode,
     decode_args,
+    decode_result,
     encode,
     encode_args,
     to_wire,
@@ -164,7 +166,7 @@ def test_every_proper_prefix_is_cut_off(value: Message, data: st.DataObject) -> 
 
 def _in_the_general_way(data: bytes) -> Any:
     """Decode without the short cut: it does not know a map written with 16-bit length."""
-    return _outcome(lambda d: decode(ExecuteResult, d), b"\xde\x00\x01" + data[1:])
+    return _outcome(decode_result, b"\xde\x00\x01" + data[1:])
 
 
 @steady
@@ -193,14 +195,17 @@ def test_the_short_cut_for_success_gives_what_the_general_way_gives(
 ) -> None:
     data = b"\x81\xa7Success" + head + content
 
-    assert _outcome(lambda d: decode(ExecuteResult, d), data) == _in_the_general_way(data)
+    assert _outcome(decode_result, data) == _in_the_general_way(data)
 
 
-@pytest.mark.parametrize("length", [0, 31, 32, 255, 256, 65_535, 65_536])
-def test_success_of_every_length_class(length: int) -> None:
-    data = encode(Success("x" * length))
+@pytest.mark.parametrize("length", [0, 31, 32, 255, 256, 1023, 1024, 65_535, 65_536])
+@pytest.mark.parametrize("last", ["", "ä", "\U0001f600"])
+def test_success_of_every_length_class(length: int, last: str) -> None:
+    data = encode(Success("x" * length + last))
 
-    assert decode(ExecuteResult, data) == Success("x" * length) == _in_the_general_way(data)
+    assert decode_result(data) == Success("x" * length + last) == _in_the_general_way(data)
+    if last:
+        assert isinstance(_outcome(decode_result, data[:-1] + b"\xff"), str)
 
 
 # --- limits ------------------------------------------------------------------
@@ -209,9 +214,10 @@ def test_success_of_every_length_class(length: int) -> None:
 def test_a_message_over_the_byte_limit_is_refused() -> None:
     data = encode(Success("x" * 100))
 
-    assert decode(ExecuteResult, data, max_bytes=len(data)) == Success("x" * 100)
-    with pytest.raises(Deserialization, match=r"has 111 bytes, the limit is 110 bytes"):
-        decode(ExecuteResult, data, max_bytes=110)
+    for decode_one in (decode_result, partial(decode, ExecuteResult)):
+        assert decode_one(data, max_bytes=len(data)) == Success("x" * 100)
+        with pytest.raises(Deserialization, match=r"has 111 bytes, the limit is 110 bytes"):
+            decode_one(data, max_bytes=110)
     with pytest.raises(Deserialization, match=r"the limit is 16,777,216 bytes"):
         decode(ExecuteResult, bytes(MAX_MESSAGE_BYTES + 1))
     with pytest.raises(Deserialization, match=r"the limit is 1 bytes"):

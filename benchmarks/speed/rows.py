@@ -86,8 +86,8 @@ def _above_bare_over_extism(samples: Samples) -> list[float]:
     return [(ours - bare) / (extism - bare) for ours, extism, bare in triples]
 
 
-def _alone(factor: float, samples: Samples) -> list[float]:
-    return [value * factor for value in samples[OURS]]
+def _alone(factor: float, samples: Samples, *, name: str = OURS) -> list[float]:
+    return [value * factor for value in samples[name]]
 
 
 def _slope(samples: Samples, *, above: int = 0) -> list[float]:
@@ -163,7 +163,16 @@ ROWS = (
         "load-again",
         "loading the 320 KB plugin again",
         starts.load_again,
-        (Figure("each time", partial(_alone, 1e3), (OURS,), "ms", ("at most", 2)),),
+        (
+            Figure("while it is open", partial(_alone, 1e3), (OURS,), "ms", ("at most", 2)),
+            Figure(
+                "after it was closed",
+                partial(_alone, 1e3, name=starts.CLOSED),
+                (starts.CLOSED,),
+                "ms",
+                ("at most", 2),
+            ),
+        ),
         scale=1e3,
         unit="ms",
     ),

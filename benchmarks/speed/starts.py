@@ -20,6 +20,7 @@ from benchmarks.speed.settings import Settings
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 BARE, OURS_COLD, EXTISM_COLD = "bare", "sen-host, no cache", "extism, no cache"
+CLOSED = "after it was closed"
 TEXT = "x" * 64
 CACHE_VARIABLE = "XDG_CACHE_HOME"
 """Both hosts keep compiled code below this directory."""
@@ -86,7 +87,7 @@ def command(settings: Settings, progress: Progress) -> Outcome:
 
 
 def load_again(settings: Settings, progress: Progress) -> Outcome:
-    """Loading the plugin when this process has loaded it before."""
+    """Loading the plugin when this process has it open, and when it has closed it."""
     from sen_host import PluginLoader
     from sen_host.messages import Success
 
@@ -101,9 +102,13 @@ def load_again(settings: Settings, progress: Progress) -> Outcome:
                 raise WrongResult("the plugin does not echo")
         return taken
 
+    def load_beside() -> float:
+        with loader.load(LARGE_ECHO):
+            return load()
+
     progress("first")
     first = load()
-    samples = _alternate({OURS: load}, settings.loads, progress, warm_up=0)
+    samples = _alternate({OURS: load_beside, CLOSED: load}, settings.loads, progress, warm_up=0)
     return Outcome(samples, facts={"first load, ms": first * 1e3})
 
 

@@ -37,6 +37,7 @@ else:
 MAX_MESSAGE_BYTES: Final = 16 << 20
 """Longest message that is decoded unless the caller says otherwise: 16 MiB."""
 
+_RESULT = ROOTS[ExecuteResult]
 _SUCCESS_PREFIX = b"\x81\xa7Success"
 
 # What Success(text) does, without the detour that a record takes in __init__.
@@ -60,13 +61,8 @@ def decode(type_: type[_M], data: bytes, *, max_bytes: int = MAX_MESSAGE_BYTES) 
     Raises:
         Deserialization: ``data`` is not such a message, or beyond a limit.
     """
-    size = len(data)
-    if type_ is ExecuteResult and data.startswith(_SUCCESS_PREFIX) and 9 < size <= max_bytes:
-        text = _success_text(data, size)
-        if text is not None:
-            success: Any = _new(Success)
-            _set_text(success, text)
-            return success  # type: ignore[no-any-return]
+    if type_ is ExecuteResult:
+        return decode_result(data, max_bytes)  # type: ignore[return-value]
     shape = ROOTS.get(type_)
     if shape is None:
         raise TypeError(f"{type_!r} is not a message class of the plugin API")
@@ -77,31 +73,36 @@ def decode(type_: type[_M], data: bytes, *, max_bytes: int = MAX_MESSAGE_BYTES) 
     return value
 
 
-def _success_text(data: bytes, size: int) -> str | None:
-    """The text of a Success written as the SDKs write it, else None.
+def decode_result(data: bytes, max_bytes: int = MAX_MESSAGE_BYTES) -> ExecuteResult:
+    """As ``decode(ExecuteResult, data)``, without a look at the type.
 
-    A short cut for the message that nearly every call gives, five times faster
-    than the general way. Whatever is not plain sailing goes the general way,
-    which also words the error.
+    A short cut for the message that nearly every call gives, a Success written as the SDKs
+    write it: five times faster. Whatever is not plain sailing goes the general way, which
+    also words the error.
     """
-    marker = data[9]
-    if marker == 0xD9 and size > 10:
-        start = 11
-        end = 11 + data[10]
-    elif 0xA0 <= marker <= 0xBF:
-        start = 10
-        end = 10 + (marker & 0x1F)
-    elif marker == 0xDA or marker == 0xDB:
-        start = 12 if marker == 0xDA else 14
-        end = start + int.from_bytes(data[10:start], "big")
-    else:
-        return None
-    if end > size:
-        return None
-    try:
-        return data[start:end].decode()
-    except UnicodeDecodeError:
-        return None
+    size = len(data)
+    if data.startswith(_SUCCESS_PREFIX) and 9 < size <= max_bytes:
+        marker = data[9]
+        if marker == 0xD9 and size > 10:
+            start = 11
+            end = 11 + data[10]
+        elif 0xA0 <= marker <= 0xBF:
+            start = 10
+            end = 10 + (marker & 0x1F)
+        elif marker == 0xDA or marker == 0xDB:
+            start = 12 if marker == 0xDA else 14
+            end = start + int.from_bytes(data[10:start], "big")
+        else:
+            end = size + 1
+        if end <= size:
+            try:
+                text = data[start:end].decode()
+            except UnicodeDecodeError:
+                return _decode(_RESULT, "ExecuteResult", data, max_bytes)  # type: ignore[no-any-return]
+            success: Any = _new(Success)
+            _set_text(success, text)
+            return success  # type: ignore[no-any-return]
+    return _decode(_RESULT, "ExecuteResult", data, max_bytes)  # type: ignore[no-any-return]
 
 
 def decode_args(data: bytes, *, max_bytes: int = MAX_MESSAGE_BYTES) -> tuple[str, ...]:
