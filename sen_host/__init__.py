@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sen_host.limits import FUEL_SCHEDULE, Limits
     from sen_host.loader import PluginLoader
     from sen_host.messages import API_VERSION
+    from sen_host.permissions import Permissions
     from sen_host.plugin import Plugin
     from sen_host.pool import PluginPool
 
@@ -35,6 +36,7 @@ __all__ = [
     "HostFunctions",
     "Limits",
     "MemoryRange",
+    "Permissions",
     "Plugin",
     "PluginLoader",
     "PluginPool",
@@ -57,6 +59,7 @@ _HOMES = {
     "HostFunctions": "host_functions",
     "Limits": "limits",
     "MemoryRange": "host_functions",
+    "Permissions": "permissions",
     "Plugin": "plugin",
     "PluginLoader": "loader",
     "PluginPool": "pool",

@@ -385,6 +385,32 @@ class WrongThread(CallerFault):
     """A plugin was used from a thread to which its backend does not allow it."""
 
 
+class PermissionDenied(CallerFault):
+    """A plugin asks for more than it is granted.
+
+    Attributes:
+        name: the plugin's name.
+        missing: what is not granted, in words.
+        reason: why it was not granted now.
+    """
+
+    def __init__(
+        self, name: str, missing: Iterable[str], reason: str, *, hint: str | None = None
+    ) -> None:
+        self.name = name
+        self.missing = tuple(missing)
+        self.reason = reason
+        listed = "; ".join(
+            line if len(line) <= 200 else f"{line[:200]}..." for line in self.missing[:8]
+        )
+        if len(self.missing) > 8:
+            listed += f"; and {len(self.missing) - 8:,} more"
+        wants = f" It wants to: {listed}" if listed else ""
+        super().__init__(
+            f"the plugin {name[:_SHOWN]!r} is not permitted: {reason}.{wants}", hint=hint
+        )
+
+
 # --- the environment is at fault -------------------------------------------
 
 
@@ -440,3 +466,23 @@ class GrantNotUsable(EnvironmentFault):
         )
         self.pattern = pattern
         self.reason = reason
+
+
+class PermissionStoreError(EnvironmentFault):
+    """Stored grants cannot be read or written. What is stored stays as it is."""
+
+    def __init__(
+        self, message: str, *, path: str | None, detail: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(
+            message if path is None else f"{path}: {message}", detail=detail, hint=hint
+        )
+        self.path = path
+
+
+class PermissionStoreCorrupt(PermissionStoreError):
+    """The file of grants is not what this version of sen-host writes."""
+
+
+class PermissionStoreLocked(PermissionStoreError):
+    """Another process holds the lock of the grants for too long."""

@@ -46,12 +46,16 @@ EXAMPLES = [
     errors.PluginBusy("busy"),
     errors.PluginClosed("closed"),
     errors.WrongThread("other thread"),
+    errors.PermissionDenied("notes", ["read x"], "the answer was no", hint="grant it"),
     errors.PluginFileError("missing", path="x.wasm"),
     errors.BackendUnavailable("wasmer", "not installed", hint="pip install it"),
     errors.BackendConflict("two of them"),
     errors.EngineCreation("refused"),
     errors.EngineFault("broken"),
     errors.WorkerDied("gone", exit_code=-11),
+    errors.PermissionStoreError("not writable", path="x.json"),
+    errors.PermissionStoreCorrupt("not JSON", path="x.json", hint="repair it"),
+    errors.PermissionStoreLocked("too long", path="x.json"),
 ]
 
 

@@ -24,6 +24,7 @@ _COMMANDS = (
     "backends",
     "config",
     "cache",
+    "permissions",
     "completion",
 )
 

@@ -13,6 +13,7 @@ FOUND = 1
 """``compare`` found a difference, or ``check`` an error."""
 
 INTERNAL = 119
+DENIED = 120
 USAGE = 121
 ENVIRONMENT = 122
 NOT_LOADABLE = 123
@@ -23,6 +24,7 @@ BROKEN_PIPE = 141
 
 EXIT_CODES = {
     INTERNAL: "a fault of sen-host itself",
+    DENIED: "the plugin asks for more than it is granted",
     USAGE: "the command line or the configuration is wrong",
     ENVIRONMENT: "no usable engine, or the engine or a worker failed",
     NOT_LOADABLE: "the file is missing, is not a plugin, or cannot be loaded",
@@ -36,6 +38,7 @@ EXIT_CODES = {
 _BY_CLASS: tuple[tuple[type[BaseException], int], ...] = (
     (errors.PluginFileError, NOT_LOADABLE),
     (errors.EnvironmentFault, ENVIRONMENT),
+    (errors.PermissionDenied, DENIED),
     (errors.CallerFault, USAGE),
     (errors.FuelExhausted, OVER_LIMIT),
     (errors.WallClockExceeded, OVER_LIMIT),
