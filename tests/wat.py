@@ -47,6 +47,7 @@ def _signed(value: int) -> int:
 class Wat:
     """A plugin by its parts: bodies of the exports, and what else is in the module."""
 
+    imports: str = ""
     memory: str = '(memory (export "memory") 1)'
     manifest_bytes: bytes = MANIFEST
     answer_bytes: bytes = ANSWER
@@ -67,6 +68,7 @@ class Wat:
         )
         return f"""
         (module
+          {self.imports}
           {self.memory}
           (type $void (func))
           (global $next (mut i32) (i32.const {HEAP_AT}))

@@ -170,7 +170,7 @@ class _Elsewhere:
         self._wake_host: SimpleQueue[None] = SimpleQueue()
         self._wake_guest: SimpleQueue[None] = SimpleQueue()
         self._enter = enter
-        threading.Thread(target=self._run, name="sen-host-guest", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="sen-host-guest", daemon=True)
 
     def _run(self) -> None:
         self.outcome = _outcome_of(self._enter)
@@ -188,6 +188,8 @@ class _Elsewhere:
 
     def serve(self) -> None:
         """For the thread that waits: do what was asked for until there is an outcome."""
+        if self._thread.ident is None:
+            self._thread.start()
         while self.outcome is None:
             asked = self._asked
             if asked is None or asked[0] == self._answer[0]:

@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from pywasm import core, opcode
 
-from sen_host.backend import Trap
+from sen_host.backend import HostFunction, Trap
 from sen_host.errors import EngineFault, TrapKind
+
+_BITS = {"i32": 32, "i64": 64}
 
 
 class Operator(NamedTuple):
@@ -81,6 +83,30 @@ class Machine(core.Machine):  # type: ignore[misc]
 
             address = self.store.allocate_func_host(core.FuncHost(nothing, code))
             instance.func.append(address)
+
+    def host_function(self, type: core.FuncType, function: HostFunction) -> core.Extern:
+        """A function of the host, to be imported."""
+        masks = [(1 << _BITS[kind]) - 1 for kind in function.type.params]
+
+        def code(_: object, values: list[int]) -> list[int]:
+            result = function.call(*(value & mask for value, mask in zip(values, masks)))  # noqa: B905
+            if result is None:
+                return []
+            bits = _BITS[function.type.results[0]]
+            return [result - (1 << bits) if result >> (bits - 1) else result]
+
+        return core.Extern(0x00, self.store.allocate_func_host(core.FuncHost(type, code)))
+
+    def invocate(self, addr: int, args: list[core.ValInst]) -> list[core.ValInst]:
+        """As pywasm does it, also for a function that the module imports and exports."""
+        function = self.store.func[addr]
+        if not isinstance(function, core.FuncHost):
+            found: list[core.ValInst] = super().invocate(addr, args)
+            return found
+        self.stack.value += args
+        super().evaluate_call(addr)
+        results, self.stack.value[:] = self.stack.value[:], []
+        return results
 
     @property
     def module(self) -> core.ModuleInst:

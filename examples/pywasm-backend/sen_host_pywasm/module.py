@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from pywasm.core import ModuleDesc, ValInst
 
-from sen_host.backend import FuncType, Instance, Module
+from sen_host.backend import FuncType, HostFunction, Instance, Module
 from sen_host.errors import EngineFault
 from sen_host.limits import Limits
 from sen_host_pywasm.machine import Machine, Operator
@@ -28,23 +28,34 @@ class PywasmModule(Module):
         self._seconds = limits.wall_clock_seconds
 
     def instantiate(self) -> PywasmInstance:
+        return self.instantiate_with(())
+
+    def instantiate_with(self, imports: Sequence[HostFunction]) -> PywasmInstance:
         # An instance empties the data segments that it has used, so each gets its own.
         description = copy.copy(self._description)
         description.data = copy.deepcopy(self._description.data)
-        return PywasmInstance(description, self._operators, self._seconds)
+        return PywasmInstance(description, self._operators, self._seconds, imports)
 
 
 class PywasmInstance(Instance):
     """A machine of its own for each instance, so that instances share nothing."""
 
     def __init__(
-        self, description: ModuleDesc, operators: Sequence[Operator], seconds: float | None
+        self,
+        description: ModuleDesc,
+        operators: Sequence[Operator],
+        seconds: float | None,
+        imports: Sequence[HostFunction],
     ) -> None:
         self._machine = Machine()
         if seconds is not None:
             self.set_deadline(seconds)
         with self._machine.guarded():
-            instance = self._machine.instance(description, [])
+            given = [
+                self._machine.host_function(description.type[item.desc], function)
+                for item, function in zip(description.imps, imports, strict=True)
+            ]
+            instance = self._machine.instance(description, given)
             self._machine.add_operators(instance, operators)
         self._exports = {export.name: export.data.data for export in instance.exps}
         if "memory" not in self._exports:

@@ -20,13 +20,14 @@ from sen_host_pywasm.machine import Machine, Operator
 
 
 def replace_operators(description: ModuleDesc) -> list[Operator]:
-    """Replace them in a module, which must import nothing. Returns what it calls now."""
+    """Replace them in a module that imports functions at most. Returns what it calls now."""
     found: dict[tuple[int, ...], int] = {}
+    functions = len(description.imps) + len(description.func)
     for function in description.func:
         for instruction in _instructions(function.expr.data):
             if instruction.opcode in _OPERATORS:
                 key = (instruction.opcode, *instruction.args)
-                index = found.setdefault(key, len(description.func) + len(found))
+                index = found.setdefault(key, functions + len(found))
                 instruction.opcode, instruction.args = opcode.call, [index]
     return [Operator(_OPERATORS[code], immediates) for code, *immediates in found]
 
