@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sen_host.plugin import Plugin
     from sen_host.pool import PluginPool
     from sen_host.registry import PluginRegistry
+    from sen_host.wasi import Wasi
     from sen_host.watch import HotReloadWatcher
 
 __version__ = "0.1.0"
@@ -53,6 +54,7 @@ __all__ = [
     "Scan",
     "SenHostError",
     "TrapKind",
+    "Wasi",
     "__version__",
     "backends",
     "default_plugin_dirs",
@@ -84,6 +86,7 @@ _HOMES = {
     "Scan": "discovery",
     "SenHostError": "errors",
     "TrapKind": "errors",
+    "Wasi": "wasi",
     "backends": "engines",
     "default_plugin_dirs": "discovery",
     "errors": "errors",

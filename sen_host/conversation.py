@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from sen_host.backend import Binding
-    from sen_host.messages import EffectResult, ExecuteResult
+    from sen_host.messages import EffectResult, ExecuteResult, PluginManifest
 
 MAX_EFFECTS = 1_000
 """How many effects a plugin may ask for in one run, unless said otherwise."""
@@ -22,6 +22,7 @@ class Conversation:
 
     path: str | None
     binding: Binding
+    manifest: PluginManifest
 
     def execute(self, args: Sequence[str] = ()) -> ExecuteResult:
         """Run the plugin's command; see ``Plugin.execute``."""

@@ -9,6 +9,9 @@ from tests.wat import ANSWER, ANSWER_AT, HEAP_AT, Wat, packed
 
 GOOD = Wat().wasm()
 
+WITH_WASI = ("probe", "survey")
+"""Those of the repository's plugins that need functions of the host."""
+
 # Each of its functions costs 2 at most: the entry and one constant.
 FRUGAL = Wat(alloc=f"(i32.const {HEAP_AT})").wasm()
 

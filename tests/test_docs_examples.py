@@ -20,6 +20,7 @@ PAGES = (
     "hot-reload.md",
     "permissions.md",
     "registry.md",
+    "wasi.md",
 )
 
 

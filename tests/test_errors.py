@@ -61,6 +61,8 @@ EXAMPLES = [
     errors.PermissionStoreError("not writable", path="x.json"),
     errors.PermissionStoreCorrupt("not JSON", path="x.json", hint="repair it"),
     errors.PermissionStoreLocked("too long", path="x.json"),
+    errors.GrantNotUsable("../data", "it leads out of the working directory"),
+    errors.AuditError("audit.jsonl", detail="No space left on device"),
 ]
 
 

@@ -114,7 +114,7 @@ class ConfinedPlugin(Conversation):
         self.limits: Limits = self._plugin.limits
 
     @property
-    def manifest(self) -> PluginManifest:
+    def manifest(self) -> PluginManifest:  # type: ignore[override]
         """What the plugin says about itself."""
         return self._plugin.manifest
 

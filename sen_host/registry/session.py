@@ -89,7 +89,7 @@ class Session(Conversation):
         return self._plugin.limits
 
     @property
-    def manifest(self) -> PluginManifest:
+    def manifest(self) -> PluginManifest:  # type: ignore[override]
         """What the plugin says about itself."""
         return self._plugin.manifest
 

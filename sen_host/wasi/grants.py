@@ -6,6 +6,7 @@ import errno
 import os
 
 from sen_host.errors import GrantNotUsable
+from sen_host.permissions import environment
 from sen_host.records import NamedTuple
 from sen_host.wasi.beneath import DIRECTORY, Place, Start, find
 from sen_host.wasi.errno import WasiError
@@ -138,17 +139,14 @@ def select_environment(patterns: Iterable[str], environ: Mapping[str, str]) -> l
 
     A variable that is not UTF-8, which a guest could not take for text, is left out.
     """
-    exact = {pattern for pattern in patterns if not pattern.endswith("*")}
-    prefixes = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
-    # A bare `*` would hand over all secrets of the process.
-    prefixes = tuple(prefix for prefix in prefixes if prefix)
+    patterns = tuple(patterns)
     found = []
     for name, value in environ.items():
-        if name in exact or name.startswith(prefixes):
+        if any(environment.admits(pattern, name) for pattern in patterns):
             try:
                 variable = f"{name}={value}".encode()
             except UnicodeEncodeError:
                 continue
-            if b"\0" not in variable and name and "=" not in name:
+            if b"\0" not in variable:
                 found.append((name.encode(), variable))
     return [variable for _, variable in sorted(found)]

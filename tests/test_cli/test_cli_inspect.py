@@ -22,6 +22,7 @@ from sen_host.messages import (
     to_wire,
 )
 from sen_host_conformance.hosts import Host
+from tests.guests import WITH_WASI
 from tests.test_cli.conftest import GREET, PLUGINS, Cli, command_line, environment, on
 from tests.wat import Wat, assemble
 
@@ -100,7 +101,7 @@ class TestReport:
     def test_our_own_plugins_are_without_fault(self, cli: Cli) -> None:
         paths = sorted(PLUGINS.glob("*/*.wasm"), key=os.path.getsize)
         assert len(paths) >= 6
-        for path in paths:
+        for path in (path for path in paths if path.stem not in WITH_WASI):
             answer = cli("inspect", "--json", path)
             assert answer.code == 0
             assert answer.json["manifest"]["command"]["name"] == path.stem
