@@ -55,6 +55,7 @@ EXAMPLES = [
     errors.EngineCreation("refused"),
     errors.EngineFault("broken"),
     errors.WorkerDied("gone", exit_code=-11),
+    errors.GrantNotUsable("data", "it is gone"),
     errors.CommandConflict("greet", path="b.wasm", holder="a.wasm"),
     errors.PluginDirectoryError("there is none", path="/plugins"),
     errors.MissingLibrary("httpcore", extra="http", purpose="HTTP effects"),
