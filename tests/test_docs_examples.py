@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-PAGES = ("permissions.md", "wasi.md")
+PAGES = ("host-functions.md", "permissions.md", "wasi.md")
 
 
 def examples() -> list[tuple[str, int, str]]:
