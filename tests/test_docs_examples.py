@@ -12,18 +12,22 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
+CONNECTED = ("host-functions.md",)
+"""Pages whose examples go on from each other."""
+
 PAGES = ("host-functions.md", "permissions.md", "wasi.md")
 
 
 def examples() -> list[tuple[str, int, str]]:
     """Page, number and code of each example."""
-    return [
-        (page, number, code)
-        for page in PAGES
-        for number, code in enumerate(
-            re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
-        )
-    ]
+    found = []
+    for page in PAGES:
+        text = (ROOT / "docs" / page).read_text()
+        codes = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        if page in CONNECTED:
+            codes = ["\n".join(codes)]
+        found += [(page, number, code) for number, code in enumerate(codes)]
+    return found
 
 
 @pytest.mark.parametrize(
