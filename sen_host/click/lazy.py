@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sen_host.click import index
-from sen_host.discovery import Failure, find_plugins
+from sen_host.discovery import Failure, scan
 from sen_host.errors import CommandConflict, CommandNotFound, PluginFileError, SenHostError
 from sen_host.registry.names import check_spec
 
@@ -138,37 +138,41 @@ class LazyRegistry:
                 self._known = self._look()
             return self._known
 
+    def _present(self) -> list[str]:
+        # An application's default directories need not exist.
+        return [path for path in self.directories if os.path.lexists(path)]
+
     def _look(self) -> dict[str, tuple[str, PluginManifest]]:
-        candidates = find_plugins([path for path in self.directories if os.path.lexists(path)])
-        failures = list(candidates.failures)
         before = index.read(self._index_directory, self.application)
         manifests: index.Manifests = {}
         known: dict[str, tuple[str, PluginManifest]] = {}
-        for path in candidates.files:
-            try:
-                manifest = manifests[path] = self._manifest_of(path, before)
-                check_spec(manifest[1].command)
-                name = manifest[1].command.name
-                if name in known:
-                    raise CommandConflict(name, path=path, holder=known[name][0])
-                known[name] = path, manifest[1]
-            except OSError as error:
-                reason = PluginFileError(
-                    f"the plugin file {path!r} cannot be read", path=path, detail=error.strerror
-                )
-                failures.append(Failure(path, reason))
-            except SenHostError as error:
-                failures.append(Failure(path, error))
+
+        def take(path: str) -> str:
+            manifests[path] = self._manifest_of(path, before)
+            manifest = manifests[path][1]
+            check_spec(manifest.command)
+            name = manifest.command.name
+            if name in known:
+                raise CommandConflict(name, path=path, holder=known[name][0])
+            known[name] = path, manifest
+            return name
+
+        found = scan(self._present(), take)
         if manifests != before:
             index.write(self._index_directory, self.application, manifests)
-        self._failures = tuple(failures)
+        self._failures = found.failures
         return known
 
     def _manifest_of(
         self, path: str, before: index.Manifests
     ) -> tuple[index.State, PluginManifest]:
         # The state first: if the file changes meanwhile, it is asked again the next time.
-        state = index.state_of(path)
+        try:
+            state = index.state_of(path)
+        except OSError as error:
+            raise PluginFileError(
+                f"the plugin file {path!r} cannot be read", path=path, detail=error.strerror
+            ) from error
         kept = before.get(path)
         if kept is not None and kept[0] == state:
             return kept

@@ -113,7 +113,7 @@ def mount_typer(application: Typer, plugins: Plugins) -> tuple[str, ...]:
         )(call)
 
     own = {
-        info.name or info.callback.__name__.replace("_", "-")
+        info.name or getattr(info.callback, "__name__", "").replace("_", "-")
         for info in application.registered_commands
         if info.name or info.callback
     }

@@ -175,9 +175,7 @@ class _Scan:
             elif len(word) > 1 and word.startswith("-") and not self._is_number(word):
                 self._short(word)
             else:
-                self._uncertain |= self._open is not None
-                self._open = None
-                self._positionals.append(word)
+                self._positional(word)
 
     def result(self) -> Scanned:
         return Scanned(
@@ -188,6 +186,12 @@ class _Scan:
             self._open,
             self._wants,
         )
+
+    def _positional(self, word: str) -> None:
+        if self._open is not None:
+            self._uncertain = True
+        self._open = None
+        self._positionals.append(word)
 
     def _is_number(self, word: str) -> bool:
         return bool(_NUMBER.match(word)) and word[:2] not in self._by_name
