@@ -31,7 +31,7 @@ def make_registry() -> PluginRegistry:
 plugins = LazyRegistry(NAME, default_plugin_dirs(NAME), make=make_registry)
 
 
-def set_trust(context: click.Context, option: click.Parameter, names: tuple[str, ...]) -> None:
+def set_trust(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> None:
     """Remember whom the user trusts, before a command is looked for."""
     global trusted
     trusted = TrustFlags.trust(plugins=names)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sen_host.click import index
 from sen_host.discovery import Failure, scan
-from sen_host.errors import CommandConflict, CommandNotFound, PluginFileError, SenHostError
+from sen_host.errors import CommandConflict, CommandNotFound, PluginFileError
 from sen_host.registry.names import check_spec
 
 if TYPE_CHECKING:

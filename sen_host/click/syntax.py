@@ -116,7 +116,7 @@ class Syntax:
                 raise WrongUse(f"option {'/'.join(option.names)} is required")
             for value in given or ():
                 if value is not None:
-                    _check_choice("/".join(option.names), option.spec, value)
+                    _check_choice(f"option {'/'.join(option.names)}", option.spec, value)
         self._check_positionals(scanned)
 
     def _check_positionals(self, scanned: Scanned) -> None:
