@@ -15,6 +15,7 @@ PAGES = (
     "registry.md",
     "discovery.md",
     "hot-reload.md",
+    "click.md",
 )
 
 EXAMPLES = [

@@ -97,8 +97,11 @@ def mount_typer(application: Typer, plugins: Plugins) -> tuple[str, ...]:
     import typer
 
     def add(command: PluginCommand) -> None:
-        def call(ctx: typer.Context) -> None:
+        def call(ctx: Any) -> None:
             command.main([*ctx.args], prog_name=ctx.command_path)
+
+        # Typer evaluates annotations where it finds the function's globals.
+        call.__annotations__ = {"ctx": typer.Context, "return": None}
 
         application.command(
             command.name,

@@ -246,7 +246,7 @@ WORDS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     args=st.lists(ARGS, max_size=5),
     about=TEXTS,

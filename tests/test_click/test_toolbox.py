@@ -69,7 +69,9 @@ def test_hot_reload(environ: dict[str, str]) -> None:
         text=True,
     )
     told: list[str] = []
-    assert process.stdin and process.stdout and process.stderr
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     reader = Thread(target=lambda: told.extend(iter(process.stderr.readline, "")))
     with process:
         reader.start()
