@@ -163,6 +163,9 @@ class _Scan:
         self._unknown: str | None = None
         self._open: Option | None = None
         self._wants: str | None = None
+        self._read(words)
+
+    def _read(self, words: Sequence[str]) -> None:
         for number, word in enumerate(words):
             if self._open is not None and self._open.takes_value:
                 self._give(self._open, word)

@@ -143,7 +143,8 @@ def test_a_plugin_that_changed_its_name_since_is_not_run_under_the_old_one(folde
 
 def test_directories_that_do_not_exist_are_passed_over(tmp_path: Path) -> None:
     with LazyRegistry("app", [tmp_path / "none"], index_directory=None) as plugins:
-        assert plugins.commands() == plugins.failures() == ()
+        assert plugins.commands() == ()
+        assert plugins.failures() == ()
 
 
 def test_help_with_fifty_plugins_imports_no_engine(tmp_path: Path) -> None:

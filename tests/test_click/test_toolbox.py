@@ -72,7 +72,7 @@ def test_hot_reload(environ: dict[str, str]) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    reader = Thread(target=lambda: told.extend(iter(process.stderr.readline, "")))
+    reader = Thread(target=told.extend, args=(process.stderr,))
     with process:
         reader.start()
         wait_until(lambda: any("type a command" in line for line in told))
