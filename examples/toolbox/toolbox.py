@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from sen_host import Permissions, PluginLoader, PluginRegistry, SenHostError
+from sen_host import Permissions, PluginLoader, PluginRegistry, SenHostError, Wasi
 from sen_host.cli.failure import describe, exit_code
 from sen_host.cli.output import complain, one_line
 from sen_host.click import LazyRegistry, PluginGroup
@@ -25,7 +25,12 @@ trusted = Trust()
 
 def make_registry() -> PluginRegistry:
     """With permissions: a plugin that asks for something is granted it by the user first."""
-    return PluginRegistry(permissions=Permissions(NAME, trust=trusted))
+    return PluginRegistry(make_loader(), permissions=Permissions(NAME, trust=trusted))
+
+
+def make_loader() -> PluginLoader:
+    """With WASI: plugins may use the files and the environment that they are granted."""
+    return PluginLoader(host_functions=Wasi())
 
 
 plugins = LazyRegistry(NAME, default_plugin_dirs(NAME), make=make_registry)
@@ -71,7 +76,7 @@ def list_plugins() -> None:
 def add(file: Path) -> None:
     """Add the plugin in FILE: a copy of it is kept."""
     data = file.read_bytes()
-    with PluginLoader().load(data) as loaded, PluginRegistry() as checked:
+    with make_loader().load(data) as loaded, PluginRegistry() as checked:
         name = checked.register(loaded)  # which refuses odd names
     if name in app.commands:
         raise click.ClickException(f"{NAME} has a command {name} of its own")
