@@ -15,12 +15,14 @@ ROOT = Path(__file__).parent.parent
 PAGES = (
     "audit.md",
     "click.md",
+    "conformance.md",
     "discovery.md",
     "effects.md",
     "host-functions.md",
     "hot-reload.md",
     "permissions.md",
     "registry.md",
+    "scale.md",
     "wasi.md",
 )
 

@@ -26,6 +26,8 @@ MOST_CHARACTERS = 2_000
 MOST_ITEMS = 256
 """Of a list, what is written."""
 
+_SHOWN = 80
+
 
 class AuditEvent:
     """The root of all events. They have ``time``, ``application`` and ``plugin``."""
@@ -41,13 +43,20 @@ class AuditEvent:
         """What happened, e.g. ``call`` or ``permission.denied``."""
         raise NotImplementedError
 
-    def to_dict(self) -> dict[str, object]:
-        """The event as it is written to files."""
+    def to_dict(
+        self, *, most_characters: int = MOST_CHARACTERS, most_items: int = MOST_ITEMS
+    ) -> dict[str, object]:
+        """The event as it is written to files.
+
+        Args:
+            most_characters: of a text; what is cut off is counted behind it.
+            most_items: of a list; those left out are counted.
+        """
         fields: dict[str, object] = {"event": self.name, "time": _written_time(self.time)}
         for field in self.__record__:  # type: ignore[attr-defined]
             value = getattr(self, field)
             if field not in ("kind", "time") and value is not None:
-                fields[field] = _bounded(value)
+                fields[field] = _bounded(value, most_characters, most_items)
         return fields
 
 
@@ -191,7 +200,7 @@ def from_dict(fields: Mapping[str, Any]) -> AuditEvent:
     kind, _, detail = name.partition(".") if isinstance(name, str) else ("", "", "")
     cls = _CLASSES.get(kind)
     if cls is None or bool(detail) != ("kind" in cls.__record__):
-        raise ValueError(f"{name!a} is no event")
+        raise ValueError(f"{_shown(name)} is no event")
     given = {key: value for key, value in fields.items() if key != "event"}
     if detail:
         given["kind"] = detail
@@ -199,17 +208,22 @@ def from_dict(fields: Mapping[str, Any]) -> AuditEvent:
     values = {}
     for field, value in given.items():
         if field not in types:
-            raise ValueError(f"{name} has no field {field!a}")
+            raise ValueError(f"{name} has no field {_shown(field)}")
         try:
             values[field] = types[field](value)
-        except (TypeError, ValueError):
-            raise ValueError(f"{field} of {name} cannot be {value!a}") from None
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"{field} of {name} cannot be {_shown(value)}") from None
     missing = [field for field in cls.__record__ if field not in values]
     required = [field for field in missing if field not in cls.__record_defaults__]
     if required:
         raise ValueError(f"{name} lacks {', '.join(required)}")
     event: AuditEvent = cls(**values)
     return event
+
+
+def _shown(value: object) -> str:
+    text = ascii(value[:_SHOWN] if isinstance(value, str) else value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _written_time(time: datetime) -> str:
@@ -223,15 +237,15 @@ def _time(value: object) -> datetime:
     return time.astimezone(timezone.utc)
 
 
-def _bounded(value: object) -> object:
+def _bounded(value: object, characters: int, items: int) -> object:
     if isinstance(value, str):
-        if len(value) <= MOST_CHARACTERS:
+        if len(value) <= characters:
             return value
-        return f"{value[:MOST_CHARACTERS]}… and {len(value) - MOST_CHARACTERS:,} characters more"
+        return f"{value[:characters]}… and {len(value) - characters:,} characters more"
     if isinstance(value, tuple):
-        shown: list[object] = [_bounded(item) for item in value[:MOST_ITEMS]]
-        if len(value) > MOST_ITEMS:
-            shown.append(f"… and {len(value) - MOST_ITEMS:,} more")
+        shown = [_bounded(item, characters, items) for item in value[:items]]
+        if len(value) > items:
+            shown.append(f"… and {len(value) - items:,} more")
         return shown
     return value
 

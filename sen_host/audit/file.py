@@ -11,6 +11,8 @@ import errno
 import os
 import stat
 import threading
+from itertools import count
+from time import monotonic
 
 from sen_host import log
 from sen_host.audit.events import AuditEvent, from_dict
@@ -26,9 +28,16 @@ if TYPE_CHECKING:
 MAX_BYTES = 16 << 20
 KEPT_FILES = 4
 LEAST_BYTES = 1_024
+LONGEST_LINE = 64 * 1024
+"""In bytes. An event that would be longer is cut more than others are."""
+
+_CUT = {"most_characters": 100, "most_items": 16}
+_LONGEST_READ = 1 << 20
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-_LOCK_SECONDS = 5
+_LOCK_SECONDS = 0.2
+_PAUSE_SECONDS = 5
+"""After a rotation that did not work, so that not every event waits for it."""
 
 
 class FileAuditSink(AuditSink):
@@ -39,7 +48,7 @@ class FileAuditSink(AuditSink):
 
     Args:
         path: the file. It and its directory are made if they are not there, for the user alone.
-            It must not be a link.
+            It must not be a link, nor another user's.
         max_bytes: a file that would grow beyond it becomes ``path.1``, at least 1,024.
         kept_files: how many of these older ones are kept, ``path.1`` the latest; at least 1.
         sync: whether each event is on the disk before ``record`` returns.
@@ -73,6 +82,7 @@ class FileAuditSink(AuditSink):
         self._sync = sync
         self._strict = strict
         self._failing = False
+        self._no_rotation_before = 0.0
         self._file: int | None = None
         self.after_fork()
         reset_after_fork(self)
@@ -121,8 +131,11 @@ class FileAuditSink(AuditSink):
         size = os.fstat(file).st_size
         if size and size + len(line) > self._max_bytes:
             file = self._rotate(file)
-        elif size and os.pread(file, 1, size - 1) != b"\n":
-            line = b"\n" + line  # what was cut off is ended
+            size = os.fstat(file).st_size
+        if size and os.pread(file, 1, size - 1) != b"\n":
+            # What was cut off is ended. If another process is only just writing it, that
+            # makes an empty line, which readers pass over.
+            line = b"\n" + line
         written = os.write(file, line)
         if written < len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -141,14 +154,24 @@ class FileAuditSink(AuditSink):
         self._close()
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         file = os.open(self.path, _FLAGS, 0o600)
-        if not stat.S_ISREG(os.fstat(file).st_mode):
+        try:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file")
+            if status.st_uid != os.geteuid():
+                raise OSError(errno.EPERM, "it is another user's")
+            if status.st_mode & 0o077:
+                os.fchmod(file, 0o600)
+        except OSError:
             os.close(file)
-            raise OSError(errno.EINVAL, "it is not a regular file")
+            raise
         self._file = file
         return file
 
     def _rotate(self, file: int) -> int:
         """Start a new file, if no other process has just done so; the file to write to."""
+        if monotonic() < self._no_rotation_before:
+            return file
         from filelock import FileLock, Timeout
 
         try:
@@ -157,8 +180,10 @@ class FileAuditSink(AuditSink):
                     for number in range(self._kept_files - 1, 0, -1):
                         _rename(f"{self.path}.{number}", f"{self.path}.{number + 1}")
                     _rename(self.path, f"{self.path}.1")
-        except Timeout:
-            # Better a file that is too long than a host that waits.
+        except (Timeout, OSError) as error:
+            # Better a file that is too long than a host that waits, or an event that is lost.
+            self._no_rotation_before = monotonic() + _PAUSE_SECONDS
+            log.debug("the audit file %s cannot be rotated: %s", self.path, error)
             return file
         return self._open()
 
@@ -189,26 +214,43 @@ def read_events(path: str | os.PathLike[str]) -> Iterator[AuditEvent | BrokenLin
     Raises:
         OSError: the file cannot be read.
     """
+    with open(path, "rb") as file:
+        for number in count(1):
+            line = file.readline(_LONGEST_READ)
+            if not line:
+                return
+            if line.endswith(b"\n"):
+                if line != b"\n":
+                    yield _event_of(number, line)
+                continue
+            while line and not line.endswith(b"\n"):
+                line = file.readline(_LONGEST_READ)
+            if line:
+                yield BrokenLine(number, "it is too long")
+
+
+def _event_of(number: int, line: bytes) -> AuditEvent | BrokenLine:
     import json
 
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                fields = json.loads(line)
-                if not isinstance(fields, dict):
-                    raise ValueError("it is no object")
-                yield from_dict(fields)
-            except (ValueError, RecursionError) as error:
-                yield BrokenLine(number, str(error))
+    try:
+        fields = json.loads(line)
+        if not isinstance(fields, dict):
+            raise ValueError("it is no object")
+        return from_dict(fields)
+    except (ValueError, RecursionError) as error:
+        return BrokenLine(number, str(error))
 
 
 def line_of(event: AuditEvent) -> bytes:
     """An event as a line of JSON, in ASCII: nothing in it can look like another line."""
+    line = _json(event.to_dict())
+    return line if len(line) <= LONGEST_LINE else _json(event.to_dict(**_CUT))
+
+
+def _json(fields: dict[str, object]) -> bytes:
     import json
 
-    return json.dumps(event.to_dict(), separators=(",", ":")).encode("ascii") + b"\n"
+    return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def _rename(old: str, new: str) -> None:

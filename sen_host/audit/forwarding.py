@@ -59,7 +59,7 @@ class OpenTelemetryAuditSink(AuditSink):
 
     def record(self, event: AuditEvent) -> None:
         attributes: dict[str, Any] = {
-            f"sen_host.{key}": value
+            f"sen_host.{key}": _sendable(value)
             for key, value in event.to_dict().items()
             if key not in ("event", "time")
         }
@@ -75,6 +75,13 @@ class OpenTelemetryAuditSink(AuditSink):
         if _went_wrong(event):
             span.set_status(self._trace.StatusCode.ERROR)
         span.end(end_time=end)
+
+
+def _sendable(value: object) -> object:
+    """Without lone surrogates, which exporters cannot encode."""
+    if isinstance(value, list):
+        return [_sendable(item) for item in value]
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def summary(event: AuditEvent) -> str:

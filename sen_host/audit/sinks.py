@@ -11,6 +11,10 @@ from sen_host.audit.events import AuditEvent
 from sen_host.errors import SenHostError
 from sen_host.forks import reset_after_fork
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MOST_EVENTS = 10_000
 
 
@@ -72,20 +76,22 @@ class CompositeAuditSink(AuditSink):
         self._sinks = sinks
 
     def record(self, event: AuditEvent) -> None:
+        self._each(lambda sink: sink.record(event))
+
+    def close(self) -> None:
+        self._each(lambda sink: sink.close())
+
+    def _each(self, do: Callable[[AuditSink], None]) -> None:
         failure: Exception | None = None
         for sink in self._sinks:
             try:
-                sink.record(event)
+                do(sink)
             except Exception as error:  # noqa: PERF203
                 # A strict one counts for more than one that is only broken.
                 if failure is None or not isinstance(failure, SenHostError):
                     failure = error
         if failure is not None:
             raise failure
-
-    def close(self) -> None:
-        for sink in self._sinks:
-            sink.close()
 
 
 class Guarded:

@@ -73,6 +73,8 @@ def test_what_is_too_long_is_cut_and_counted() -> None:
         ({"event": 1}, "1 is no event"),
         ({"time": "yesterday"}, "time of call cannot be 'yesterday'"),
         ({"time": "2026-05-04T10:00:00"}, "time of call cannot be"),
+        ({"time": "0001-01-01T00:00:00+23:00"}, "time of call cannot be"),
+        ({"seconds": 10**400}, "seconds of call cannot be"),
         ({"fuel_used": "many"}, "fuel_used of call cannot be 'many'"),
         ({"fuel_used": True}, "fuel_used of call cannot be True"),
         ({"outcome": "fine"}, "outcome of call cannot be 'fine'"),

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from sen_host.audit import AuditEvent, BrokenLine, FileAuditSink, read_events
+from sen_host.audit import AuditEvent, BrokenLine, FileAuditSink, PermissionEvent, read_events
+from sen_host.audit.file import LONGEST_LINE, line_of
 from sen_host.errors import AuditError
 from tests.audit.events import CALL, numbered
 
@@ -93,13 +95,67 @@ def test_a_line_that_was_cut_off_is_passed_over_and_ended(path: Path) -> None:
     assert broken.number == 2
 
 
-@pytest.mark.parametrize("line", [b"null", b"[]", b"\xff", b"[" * 100_000, b'{"event":"x"}'])
+def test_a_very_long_line_is_passed_over_and_named(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"x" * 3_000_000 + b"\n\n" + line_of(CALL) + b"y" * 3_000_000)
+    broken, event = read_events(path)
+    assert broken == BrokenLine(1, "it is too long")
+    assert event == CALL
+
+
+def test_a_hostile_event_does_not_push_others_out(path: Path) -> None:
+    hostile = PermissionEvent(
+        "requested",
+        CALL.time,
+        "app",
+        "\U0001f600" * 3_000,
+        "",
+        ("\U0001f600" * 3_000,) * 300,
+        ("\U0001f600" * 3_000,) * 300,
+        "\U0001f600" * 3_000,
+    )
+    sink = FileAuditSink(path)
+    sink.record(hostile)
+    assert path.stat().st_size <= LONGEST_LINE
+    [event] = read_events(path)
+    assert isinstance(event, PermissionEvent)
+    assert len(event.capabilities) == 17
+
+
+def test_a_file_that_others_could_read_becomes_the_users_alone(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch(0o644)
+    FileAuditSink(path).record(CALL)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_rotation_that_does_not_work_costs_no_event(path: Path) -> None:
+    sink = FileAuditSink(path, max_bytes=1_024)
+    with FileLock(f"{path}.lock"):
+        for number in range(20):
+            sink.record(numbered(number))
+    assert numbers(*files(path)) == list(range(20))
+    assert sink.lost == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"null",
+        b"[]",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"event":"x"}',
+        b'{"event":"' + b"x" * 100_000 + b'"}',
+    ],
+)
 def test_lines_that_are_no_events_are_named(path: Path, line: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(line + b"\n")
     [broken] = read_events(path)
     assert isinstance(broken, BrokenLine)
     assert broken.number == 1
+    assert len(broken.reason) < 200
 
 
 def test_a_file_that_is_removed_or_moved_is_made_anew(path: Path) -> None:
@@ -178,19 +234,19 @@ import sys
 from sen_host.audit import FileAuditSink
 from tests.audit.events import numbered
 
-sink = FileAuditSink(sys.argv[1], max_bytes=4_096, kept_files=1_000)
+sink = FileAuditSink(sys.argv[1], max_bytes=int(sys.argv[4]), kept_files=1_000)
 first, count = int(sys.argv[2]), int(sys.argv[3])
 for number in range(first, first + count):
-    sink.record(numbered(number))
+    sink.record(numbered(number, "x" * (number % 10 * 200)))
 print("done", flush=True)
 if count == 1:
     sys.stdin.read()
 """
 
 
-def writer(path: Path, first: int, count: int) -> subprocess.Popen[str]:
+def writer(path: Path, first: int, count: int, max_bytes: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path), str(first), str(count)],
+        [sys.executable, "-c", WRITER, *map(str, (path, first, count, max_bytes))],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -198,8 +254,9 @@ def writer(path: Path, first: int, count: int) -> subprocess.Popen[str]:
     )
 
 
-def test_processes_that_share_a_file_and_rotate_it_lose_and_mix_nothing(path: Path) -> None:
-    writers = [writer(path, number * 1_000, 300) for number in range(3)]
+@pytest.mark.parametrize("max_bytes", [8_192, 16 << 20])
+def test_processes_that_share_a_file_lose_and_mix_nothing(path: Path, max_bytes: int) -> None:
+    writers = [writer(path, number * 1_000, 300, max_bytes) for number in range(3)]
     for process in writers:
         with process:
             process.communicate(timeout=60)
@@ -210,7 +267,7 @@ def test_processes_that_share_a_file_and_rotate_it_lose_and_mix_nothing(path: Pa
 
 
 def test_what_is_recorded_survives_a_kill(path: Path) -> None:
-    with writer(path, 7, 1) as process:
+    with writer(path, 7, 1, 16 << 20) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "done\n"
         process.kill()
