@@ -183,7 +183,7 @@ class RogueInstance(Instance):
             "call_up_with_much": lambda: self.imports[0].call(*range(2_000)),
             "call_up_with_large": lambda: self.imports[0].call(2**32, 2),
             "call_up_with_negative": lambda: self.imports[0].call(-1, 2),
-            "call_up_with_text": lambda: self.imports[0].call("1", 2),  # type: ignore[arg-type]
+            "call_up_with_text": lambda: self.imports[0].call("1", 2),
             "call_up_beyond": lambda: call_up(1, 1, (1, 2), 0),
             "call_up_as_another": lambda: call_up(2, 0, (1, 2), 0),
             "call_up_with_huge_memory": lambda: call_up(1, 0, (1, 2), 2**33),

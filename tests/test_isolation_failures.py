@@ -293,12 +293,12 @@ def test_a_call_up_may_be_served(module: ProcessModule) -> None:
 
 def test_a_worker_that_keeps_a_host_function_waiting_is_killed(module: ProcessModule) -> None:
     def read(*_: int) -> int:
-        return len(instance.read(0, 1))
+        return len(waiting.read(0, 1))
 
-    instance = called_up(read, module)
-    pid = pid_of(instance)
+    waiting = called_up(read, module)
+    pid = pid_of(waiting)
     with pytest.raises(Trap) as caught:
-        execute(instance, b"!call_up_and_stop", seconds=SOON)
+        execute(waiting, b"!call_up_and_stop", seconds=SOON)
     assert caught.value.kind is TrapKind.INTERRUPTED
     assert not exists(pid)
 
