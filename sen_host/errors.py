@@ -524,6 +524,7 @@ class MissingLibrary(EnvironmentFault):
         )
         self.library = library
         self.extra = extra
+        self.purpose = purpose
 
 
 class PermissionStoreError(EnvironmentFault):

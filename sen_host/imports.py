@@ -17,13 +17,13 @@ def check_imports(
     offered: Mapping[tuple[str, str], FuncType] | None,
     binding: Binding,
     *,
-    others: Sequence[tuple[str, str, str]] = (),
+    among: Sequence[tuple[str, str, str]] | None = None,
 ) -> None:
     """Check that functions are offered, with exactly these types.
 
     Args:
         offered: types by module and name; None if no functions are.
-        others: module, name and kind of imports that are no functions.
+        among: module, name and kind of all imports, if some are no functions.
 
     Raises:
         ImportNotGranted: some are not.
@@ -37,13 +37,11 @@ def check_imports(
     else:
         hint = None if offered is None else "offer it to the plugin, or build the plugin without it"
     types = offered or {}
-    missing = [
-        (item.module, item.name, "function")
-        for item in imports
-        if (item.module, item.name) not in types
-    ]
-    if missing or others:
-        raise ImportNotGranted([*missing, *others], hint=hint)
+    if among is None:
+        among = [(item.module, item.name, "function") for item in imports]
+    refused = [item for item in among if item[2] != "function" or item[:2] not in types]
+    if refused:
+        raise ImportNotGranted(refused, hint=hint)
     for item in imports:
         type = types[item.module, item.name]
         if item.type != type or not _is_callable(type):

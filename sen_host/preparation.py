@@ -52,12 +52,10 @@ def prepare(
     check_profile(parsed, accept)
     backend.validate(wasm)
     imports = function_imports(parsed)
-    others = [
-        (item.module, item.name, item.kind) for item in parsed.imports if item.kind != "function"
-    ]
-    if imports or others:
+    if parsed.imports:
         granted = offered() if offered is not None and imports else None
-        check_imports(imports, granted, backend.binding, others=others)
+        among = [(item.module, item.name, item.kind) for item in parsed.imports]
+        check_imports(imports, granted, backend.binding, among=among)
     check_plugin(parsed)
     instrumented = rewrite(parsed, limits, backend.binding)
     has_resume = any(export.name == RESUME for export in parsed.exports)

@@ -52,6 +52,7 @@ LAYERS = (
     "comparison",
     "checkup",
     "cli",
+    "click",
 )
 
 ENGINES = ("wasmtime", "wasmer", "wasmer_compiler_cranelift", "wasmer_sdk")

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 PAGES = (
     "audit.md",
+    "click.md",
     "discovery.md",
     "effects.md",
     "host-functions.md",

@@ -232,12 +232,31 @@ def nested(levels: int) -> CommandSpec:
 
 
 @pytest.mark.parametrize("form", ["map", "array"])
-def test_subcommands_nest_62_levels_and_no_deeper(form: Form) -> None:
-    manifest = PluginManifest.new(nested(62))
+def test_subcommands_nest_63_levels_and_no_deeper(form: Form) -> None:
+    manifest = PluginManifest.new(nested(63))
 
     assert decode(PluginManifest, encode(manifest, form=form)) == manifest
     with pytest.raises(Serialization, match=f"nested deeper than {MAX_DEPTH} levels"):
-        encode(PluginManifest.new(nested(63)), form=form)
+        encode(PluginManifest.new(nested(64)), form=form)
+
+
+def test_what_is_decoded_can_be_encoded_at_any_depth() -> None:
+    deepest: list[dict[str, object]] = [
+        {"name": "leaf", "about": ""},
+        {"name": "leaf", "about": "", "args": [], "subcommands": []},
+        {"name": "leaf", "about": "", "args": [{"name": "word"}]},
+    ]
+    for leaf, most in zip(deepest, (63, 63, 62), strict=True):
+        command = leaf
+        for levels in range(1, 66):
+            command = {"name": "node", "about": "", "subcommands": [command]}
+            data = msgpack.packb({"api_version": 2, "command": command})
+            if levels > most:
+                with pytest.raises(Deserialization, match="nested deeper"):
+                    decode(PluginManifest, data)
+            else:
+                manifest = decode(PluginManifest, data)
+                assert decode(PluginManifest, encode(manifest)) == manifest
 
 
 def test_a_nesting_bomb_is_refused() -> None:

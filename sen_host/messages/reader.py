@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 128
 """Deepest nesting of the typed containers of a message: maps and arrays that
-hold fields or elements. It allows 62 levels of subcommands. Values under
-unknown keys are not typed; msgpack itself stops at 1,024 levels in them."""
+hold fields or elements. It allows 63 levels of subcommands, 62 if the
+deepest has arguments. Values under unknown keys are not typed; msgpack itself
+stops at 1,024 levels in them."""
 
 MAX_ELEMENTS = 1 << 20
 """Most map entries and array elements that the typed containers of one message
@@ -153,7 +154,9 @@ class Reader:
         if self._elements > MAX_ELEMENTS:
             raise Fault(f"the message has more than {MAX_ELEMENTS:,} elements")
         self._depth += 1
-        if self._depth > MAX_DEPTH:
+        # An empty one is where nesting ends. Whether it is written or left out must not
+        # matter, or what was decoded could not be encoded.
+        if length and self._depth > MAX_DEPTH:
             raise Fault(f"nested deeper than {MAX_DEPTH} levels")
         return length
 
@@ -177,9 +180,9 @@ class Writer:
         self.named = named
         self._depth = 0
 
-    def enter(self) -> None:
+    def enter(self, length: int) -> None:
         self._depth += 1
-        if self._depth > MAX_DEPTH:
+        if length and self._depth > MAX_DEPTH:
             raise Fault(f"nested deeper than {MAX_DEPTH} levels")
 
     def leave(self) -> None:

@@ -176,7 +176,7 @@ class ListOf(Shape):
     def encode(self, value: Any, writer: Writer) -> list[Any]:
         if not isinstance(value, (tuple, list)):
             raise _wrong_type("a tuple or list", value)
-        writer.enter()
+        writer.enter(len(value))
         encoded: list[Any] = []
         try:
             for element in value:
@@ -305,7 +305,7 @@ class Struct(Shape):
     def encode(self, value: Any, writer: Writer) -> dict[str, Any] | list[Any]:
         if not isinstance(value, self._type):
             raise _wrong_type(self._type.__name__, value)
-        writer.enter()
+        writer.enter(len(self._fields))
         encoded: dict[str, Any] = {}
         for field in self._fields:
             part = getattr(value, field.name)

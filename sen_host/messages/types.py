@@ -150,7 +150,8 @@ class CommandSpec(Message):
         version: the plugin's version.
         author: the plugin's author.
         args: its arguments, in order.
-        subcommands: commands below it; at most 62 levels deep.
+        subcommands: commands below it; at most 63 levels deep, 62 if the
+            deepest has arguments.
     """
 
     name: str
