@@ -14,7 +14,7 @@ import stat
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from sen_host.abi import EXECUTE, pack
@@ -27,12 +27,14 @@ from sen_host.backend import (
     Binding,
     Capability,
     FuncType,
+    HostFunction,
     Instance,
     Lack,
     Module,
     Trap,
 )
 from sen_host.errors import EngineFault, FunctionNotFound, ModuleCompilation, TrapKind
+from sen_host.isolation import frames
 from sen_host.limits import PAGE_BYTES, Limits
 
 TARGET = f"{__name__}:RogueBackend"
@@ -116,6 +118,9 @@ class RogueModule(Module):
             os.kill(os.getpid(), signal.SIGSEGV)
         return RogueInstance(self)
 
+    def instantiate_with(self, imports: Sequence[HostFunction]) -> RogueInstance:
+        return RogueInstance(self, imports)
+
     def serialize(self) -> bytes | None:
         if self.wasm == b"not bytes":
             return "text"  # type: ignore[return-value]
@@ -132,9 +137,10 @@ class RogueModule(Module):
 
 
 class RogueInstance(Instance):
-    def __init__(self, module: RogueModule) -> None:
+    def __init__(self, module: RogueModule, imports: Sequence[HostFunction] = ()) -> None:
         self.module = module
         self.module.live += 1
+        self.imports = imports
         self.memory = bytearray(PAGES * PAGE_BYTES)
         self.globals = {FUEL: 0, STACK: 0}
         self.exports: dict[str, Callable[..., int | None]] = {
@@ -171,7 +177,25 @@ class RogueInstance(Instance):
             "odd_fault": lambda: send(b"\x06\0\0\0\x93\2\xa2os\xc0"),
             "close_channel": close_channel,
             "reply_too_early": reply_too_early,
+            "call_up": lambda: self.imports[0].call(1, 2),
+            "insist": self.insist,
+            "call_up_with_one": lambda: self.imports[0].call(1),
+            "call_up_with_much": lambda: self.imports[0].call(*range(2_000)),
+            "call_up_with_large": lambda: self.imports[0].call(2**32, 2),
+            "call_up_with_negative": lambda: self.imports[0].call(-1, 2),
+            "call_up_with_text": lambda: self.imports[0].call("1", 2),
+            "call_up_beyond": lambda: call_up(1, 1, (1, 2), 0),
+            "call_up_as_another": lambda: call_up(2, 0, (1, 2), 0),
+            "call_up_with_huge_memory": lambda: call_up(1, 0, (1, 2), 2**33),
+            # As the first instance of the worker, which then never answers.
+            "call_up_and_stop": lambda: call_up(1, 0, (1, 2), PAGE_BYTES),
         }
+
+    def insist(self) -> None:
+        """Call the host again and again, also when that ends the guest."""
+        while True:
+            with suppress(Trap):
+                self.imports[0].call(1, 2)
 
     def execute(self, pointer: int, length: int) -> int:
         """Echo the payload; run the export ``name`` if it is ``!name``."""
@@ -285,6 +309,11 @@ def send(data: bytes) -> None:
     """Write to the host behind the worker's back, and stay there."""
     os.write(_reply_fd(), data)
     spin()
+
+
+def call_up(*items: object) -> None:
+    """Call the host behind the worker's back."""
+    send(frames.encode((frames.UPCALL, *items)))
 
 
 def half_frame() -> None:

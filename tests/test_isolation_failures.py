@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sen_host import Limits
 from sen_host.abi import EXECUTE, fits, unpack
-from sen_host.backend import Trap
+from sen_host.backend import FuncType, HostFunction, Trap
 from sen_host.errors import EngineFault, SenHostError, TrapKind, WallClockExceeded, WorkerDied
 from sen_host.isolation import process, replies
 from sen_host.isolation.connection import Connection
@@ -245,6 +245,62 @@ def test_a_worker_that_breaks_the_protocol_is_ended(module: ProcessModule, expor
         run(instance, export)
     assert not exists(pid)
     assert execute(module.instantiate()).data == b"alive"
+
+
+def called_up(call: Callable[..., int | None], module: ProcessModule) -> ProcessInstance:
+    """An instance that imports a function of two i32."""
+    type = FuncType(("i32", "i32"), ("i32",))
+    return module.instantiate_with([HostFunction("host", "f", type, call)])
+
+
+@pytest.mark.parametrize(
+    "export",
+    [
+        "call_up_with_one",
+        "call_up_with_much",
+        "call_up_with_large",
+        "call_up_with_negative",
+        "call_up_with_text",
+        "call_up_beyond",
+        "call_up_as_another",
+        "call_up_with_huge_memory",
+    ],
+)
+def test_a_call_up_that_no_guest_can_make_is_not_served(module: ProcessModule, export: str) -> None:
+    served: list[object] = []
+    instance = called_up(lambda *arguments: served.append(arguments), module)
+    with pytest.raises(WorkerDied, match=r"protocol and was killed: a (call|value|reply)"):
+        run(instance, export)
+    assert served == []
+    assert execute(module.instantiate()).data == b"alive"
+
+
+def test_a_guest_that_was_ended_calls_no_more(module: ProcessModule) -> None:
+    served: list[object] = []
+
+    def end(*arguments: int) -> int:
+        served.append(arguments)
+        raise Trap(TrapKind.EXIT)
+
+    with pytest.raises(WorkerDied, match="ended"):
+        execute(called_up(end, module), b"!insist", seconds=20)
+    assert served == [(1, 2)]
+
+
+def test_a_call_up_may_be_served(module: ProcessModule) -> None:
+    assert run(called_up(lambda a, b: a + b, module), "call_up") == 3
+
+
+def test_a_worker_that_keeps_a_host_function_waiting_is_killed(module: ProcessModule) -> None:
+    def read(*_: int) -> int:
+        return len(waiting.read(0, 1))
+
+    waiting = called_up(read, module)
+    pid = pid_of(waiting)
+    with pytest.raises(Trap) as caught:
+        execute(waiting, b"!call_up_and_stop", seconds=SOON)
+    assert caught.value.kind is TrapKind.INTERRUPTED
+    assert not exists(pid)
 
 
 def test_a_reply_before_the_end_of_the_request_is_no_reply(instance: ProcessInstance) -> None:

@@ -170,11 +170,21 @@ class _Elsewhere:
         self._wake_host: SimpleQueue[None] = SimpleQueue()
         self._wake_guest: SimpleQueue[None] = SimpleQueue()
         self._enter = enter
-        self._thread = threading.Thread(target=self._run, name="sen-host-guest", daemon=True)
+        self._begun = threading.Lock()
 
     def _run(self) -> None:
-        self.outcome = _outcome_of(self._enter)
-        self._wake_host.put(None)
+        # An interrupt may come when a thread is started, but not known to be: then
+        # there is a second one, and one of them does nothing.
+        if self._begun.acquire(blocking=False):
+            self.outcome = _outcome_of(self._enter)
+            self._wake_host.put(None)
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._run, name="sen-host-guest", daemon=True).start()
+        except RuntimeError as error:  # the system has no more threads
+            if self._begun.acquire(blocking=False):
+                self.outcome = None, error
 
     def ask(self, do: Callable[[], int | None]) -> int | None:
         """For the guest's thread: have the other one do it."""
@@ -188,8 +198,8 @@ class _Elsewhere:
 
     def serve(self) -> None:
         """For the thread that waits: do what was asked for until there is an outcome."""
-        if self._thread.ident is None:
-            self._thread.start()
+        if not self._begun.locked():
+            self._start()
         while self.outcome is None:
             asked = self._asked
             if asked is None or asked[0] == self._answer[0]:

@@ -99,9 +99,11 @@ class Stream(httpcore.NetworkStream):
             httpcore.WriteError, httpcore.WriteTimeout
         """
         try:
-            # The timeout of sendall is one for all that it sends.
-            self._socket.settimeout(self._deadline.left(None))
-            self._socket.sendall(buffer)
+            # Not sendall: that of a socket with TLS takes the timeout for each record anew.
+            rest = memoryview(buffer)
+            while rest:
+                self._socket.settimeout(self._deadline.left(None))
+                rest = rest[self._socket.send(rest) :]
         except TimeoutError as error:
             raise httpcore.WriteTimeout(error) from error
         except OSError as error:

@@ -56,6 +56,7 @@ class Connection:
         self._lock = threading.Lock()
         self._owner: int | None = None
         self._serving = False
+        self._deadline: float | None = None
         self._ended = False
         self._obituary: tuple[str, int | None, str | None] | None = None
         self._child: Child
@@ -164,10 +165,13 @@ class Connection:
         if not self._serving or self._owner != threading.get_ident():
             raise RuntimeError("the memory of a guest can only be used during its call")
         self._serving = False
+        now = time.monotonic()
+        seconds = ANSWER_SECONDS
+        if self._deadline is not None:
+            # A host function that took too long may still look at the memory.
+            seconds = min(seconds, max(_END_SECONDS, self._deadline - now))
         try:
-            return self._turn(
-                frames.encode(message), check, data_bytes, None, time.monotonic() + ANSWER_SECONDS
-            )
+            return self._turn(frames.encode(message), check, data_bytes, seconds, now + seconds)
         finally:
             self._serving = True
 
@@ -207,6 +211,7 @@ class Connection:
     ) -> T:
         if self._obituary is not None:
             raise self._dead()
+        ending = False
         try:
             while True:
                 self._child.send(frame, deadline)
@@ -216,10 +221,13 @@ class Connection:
                     return check(reply[1])
                 if reply[0] != frames.UPCALL or serve is None:
                     break
-                message = self._served(serve, reply[1:])
+                if ending:
+                    raise frames.Malformed("a guest that was ended calls a host function")
+                message = self._served(serve, reply[1:], deadline)
                 if self._obituary is not None:
                     raise self._dead()
-                if message[0] == frames.RAISE and deadline is not None:
+                ending = message[0] == frames.RAISE
+                if ending and deadline is not None:
                     # The guest ends at once, and is to tell what it has used.
                     deadline = max(deadline, time.monotonic() + _END_SECONDS)
                 frame = frames.encode(message)
@@ -228,8 +236,10 @@ class Connection:
             self._fail(error, seconds)
         raise outcome
 
-    def _served(self, serve: Serve, items: tuple[Any, ...]) -> tuple[object, ...]:
-        self._serving = True
+    def _served(
+        self, serve: Serve, items: tuple[Any, ...], deadline: float | None
+    ) -> tuple[object, ...]:
+        self._serving, self._deadline = True, deadline
         try:
             return serve(items)
         finally:

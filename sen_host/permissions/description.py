@@ -14,7 +14,7 @@ def describe(capabilities: Capabilities) -> tuple[str, ...]:
     """What the capabilities allow, for people: nothing is left out, nothing is shortened.
 
     Host names are shown in ASCII, so that no letter looks like another one. Characters
-    that are not printable are written out.
+    that are not printable are written out, names with spaces are quoted.
     """
     lines = [f"read {_path(pattern)}" for pattern in capabilities.fs_read]
     lines += [f"read, change and remove {_path(pattern)}" for pattern in capabilities.fs_write]
@@ -34,11 +34,19 @@ def too_long(capabilities: Capabilities) -> bool:
     return any(len(text) > MOST_CHARACTERS for text in texts)
 
 
+def _named(text: str) -> str:
+    """A name as it is shown: in quotes where it could be read as words of ours, or as lines."""
+    written = shown(text)
+    if " " not in written and '"' not in written:
+        return written
+    return '"' + written.replace('"', '\\"') + '"'
+
+
 def _path(pattern: PathPattern) -> str:
     problem = paths.problem(pattern.pattern)
     if problem is not None:
         return f"the file {shown(pattern.pattern)!r} (which means nothing: {problem})"
-    path = shown(pattern.pattern)
+    path = _named(pattern.pattern)
     if pattern.recursive:
         return f"{path} and everything below it"
     return f"{path}, or if it is a directory, the files directly in it"
@@ -46,17 +54,17 @@ def _path(pattern: PathPattern) -> str:
 
 def _variable(pattern: str) -> str:
     if not environment.valid(pattern):
-        return f"read the environment variable {shown(pattern)} (which means nothing)"
+        return f"read the environment variable {_named(pattern)} (which means nothing)"
     if pattern.endswith("*"):
-        return f"read all environment variables that begin with {shown(pattern[:-1])}"
-    return f"read the environment variable {shown(pattern)}"
+        return f"read all environment variables that begin with {_named(pattern[:-1])}"
+    return f"read the environment variable {_named(pattern)}"
 
 
 def _peer(pattern: NetPattern) -> str:
     try:
         host = network.normal_pattern(pattern.host)
     except ValueError as error:
-        host = f"{shown(pattern.host)} (which means nothing: {shown(str(error), 120)})"
+        host = f"{_named(pattern.host)} (which means nothing: {shown(str(error), 120)})"
     if host == "*":
         host = "every host"
     elif host.startswith("*."):

@@ -181,6 +181,12 @@ class FilePermissionStore(PermissionStore):
         }
         # ASCII, so that text of plugins is harmless wherever the file is shown.
         data = json.dumps(content, indent=2).encode("ascii") + b"\n"
+        if len(data) > MOST_BYTES:
+            raise PermissionStoreError(
+                f"the grants would have more than {MOST_BYTES:,} bytes, they are as before",
+                path=self.path,
+                hint="revoke some of them, with `sen-host permissions revoke`",
+            )
         directory, name = os.path.split(self.path)
         descriptor, temporary = mkstemp(prefix=f".{name}.", suffix=".tmp", dir=directory)
         try:

@@ -39,15 +39,20 @@ def admits(pattern: NetPattern, protocol: NetProtocol, host: str, port: int) -> 
 
 
 def covers(granted: NetPattern, asked: NetPattern) -> bool:
-    """Whether all that ``asked`` admits is admitted by ``granted``.
+    """Whether all that ``asked`` means is meant by ``granted`` too.
 
-    A pattern without a valid host is covered by an equal one only.
+    A pattern without a valid host is covered by an equal one only. One that spells out an
+    address or ``localhost`` grants that even if it is private, which no ``*`` does: so
+    none covers it.
     """
     if granted == asked:
         return True
     if granted.protocol != asked.protocol or granted.port not in (None, asked.port):
         return False
-    return _below(_normal(granted.host, wildcard=True), _normal(asked.host, wildcard=True))
+    above, below = _normal(granted.host, wildcard=True), _normal(asked.host, wildcard=True)
+    if above == "*" and below is not None and _is_spelled_out(below):
+        return False
+    return _below(above, below)
 
 
 def normal_host(host: str) -> str:
@@ -113,6 +118,11 @@ def _below(pattern: str | None, host: str | None) -> bool:
         return False
     # `*.b.c` is below `*.c` as the name `a.b.c` is. An address ends in no name.
     return host.endswith(pattern[1:])
+
+
+def _is_spelled_out(host: str) -> bool:
+    """Whether a host, in normal form, stands for itself wherever it is."""
+    return host == "localhost" or ":" in host or _LIKE_IPV4.match(host) is not None
 
 
 def _normal_ipv6(host: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
+from sen_host import log
 from sen_host.wasi.beneath import Start
 from sen_host.wasi.errno import Errno, WasiError
-from sen_host.wasi.layout import FileType, Rights
+from sen_host.wasi.layout import FdFlags, FileType, Rights
 from sen_host.wasi.scope import Scope
 
 TYPE_CHECKING = False
@@ -42,6 +43,8 @@ _PATH_WRITE = (
     | Rights.PATH_REMOVE_DIRECTORY
     | Rights.PATH_UNLINK_FILE
 )
+
+_SYNCHRONOUS = int(FdFlags.DSYNC | FdFlags.RSYNC | FdFlags.SYNC)
 
 
 class Descriptor:
@@ -96,6 +99,8 @@ class File(Descriptor):
         self.readable = readable
         self.writable = writable
         self.flags = flags
+        # Also when the guest has switched them off: the system cannot.
+        self.synchronous = bool(flags & _SYNCHRONOUS)
 
     @property
     def rights(self) -> Rights:
@@ -189,6 +194,9 @@ class Table:
             self._open[target] = self._open.pop(source)
 
     def close_all(self) -> None:
-        """Close all."""
+        """Close all. The guest that could be told of a failure is gone."""
         while self._open:
-            self._open.popitem()[1].close()
+            try:
+                self._open.popitem()[1].close()
+            except OSError as error:  # noqa: PERF203 - the others are to be closed as well
+                log.warning("a file of a plugin could not be written to its end: %s", error)

@@ -258,6 +258,8 @@ def _write(
     """Write buffers to a file of ``size`` bytes; a gap that this makes counts as written."""
     data = memory.gather(buffers)
     context.spend_bytes(len(data))
+    if file.synchronous:
+        context.spend(_SYNC_STEPS)
     cost = max(len(data), start + len(data) - size) if data else 0
     context.check_written(cost)
     written = os.write(file.fd, data) if offset is None else os.pwrite(file.fd, data, offset)

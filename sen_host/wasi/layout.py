@@ -124,7 +124,7 @@ def file_type(mode: int) -> FileType:
 
 
 def filestat(status: os.stat_result) -> bytes:
-    """``filestat`` of what the system knows; times before 1970 become 0."""
+    """``filestat`` of what the system knows; times out of range become the nearest."""
     times = (status.st_atime_ns, status.st_mtime_ns, status.st_ctime_ns)
     return FILESTAT.pack(
         status.st_dev & 0xFFFF_FFFF_FFFF_FFFF,
@@ -132,5 +132,5 @@ def filestat(status: os.stat_result) -> bytes:
         file_type(status.st_mode),
         status.st_nlink,
         status.st_size,
-        *(max(0, time) for time in times),
+        *(min(max(0, time), 0xFFFF_FFFF_FFFF_FFFF) for time in times),
     )

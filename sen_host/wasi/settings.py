@@ -116,11 +116,23 @@ class Wasi:
             ("arguments", self.arguments or ()),
         ):
             for text in texts:
-                if not isinstance(text, str) or "\0" in text:
-                    raise ConfigError(f"{name}: {text!r} is no string, or has a NUL", key=name)
+                if not isinstance(text, str) or "\0" in text or not _is_unicode(text):
+                    raise ConfigError(
+                        f"{name}: {text!r} is no string, or has what is no character, or a NUL",
+                        key=name,
+                    )
 
     def __call__(self) -> WasiFunctions:
         """The functions for one instance of a plugin."""
         from sen_host.wasi.functions import WasiFunctions
 
         return WasiFunctions(self)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written as UTF-8: text from the system may have surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

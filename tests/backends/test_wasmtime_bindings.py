@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+import threading
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -12,12 +13,14 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from sen_host import Limits, PluginLoader, open_backend
+from sen_host import Limits, Plugin, PluginLoader, open_backend
 from sen_host.config import Config
 from sen_host.errors import BackendUnavailable, EngineCreation, FunctionCall, TrapKind
 from sen_host.messages import Success
+from sen_host_conformance.hosts import Host
 from sen_host_wasmtime import WasmtimeBackend
 from sen_host_wasmtime.bindings import FIRST_MAJOR, LAST_MAJOR, PROVEN_FOR_C_API
+from tests.host_functions import FINE, Offered, importing, load
 from tests.wat import Wat
 
 DIVIDING = Wat(execute="(drop (i32.div_u (i32.const 1) (i32.const 0))) unreachable").wasm()
@@ -136,3 +139,47 @@ def test_nothing_of_the_package_outlives_a_trap() -> None:
 def test_the_extra_installs_what_the_bindings_work_with() -> None:
     project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert f'"wasmtime>={FIRST_MAJOR}.0.0,<{LAST_MAJOR + 1}"' in project
+
+
+# --- the guest's own thread -----------------------------------------------------
+
+
+def calling() -> Plugin:
+    """A plugin that calls up, with the binding whose guests then have a thread of their own."""
+    offered = Offered(note=("", lambda _: None))
+    wasm = importing("note: ->", execute=f"(call $note) {FINE}")
+    return load(Host("wasmtime", "public", "none"), offered, wasm)
+
+
+def test_an_interrupt_while_the_thread_starts_does_not_start_it_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wait = threading.Event.wait
+    interrupts = [KeyboardInterrupt()]
+
+    def interrupted(self: threading.Event, timeout: float | None = None) -> bool:
+        if interrupts:
+            raise interrupts.pop()
+        return wait(self, timeout)
+
+    failures: list[object] = []
+    with calling() as plugin:
+        monkeypatch.setattr(sys, "unraisablehook", lambda about: failures.append(about.exc_value))
+        monkeypatch.setattr(threading.Event, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            plugin.execute()
+        monkeypatch.undo()
+        assert failures == []
+        assert plugin.execute() == Success("fine")
+
+
+def test_without_a_thread_to_be_had_the_guest_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with calling() as plugin:
+        monkeypatch.setattr(threading.Thread, "start", no_more)
+        with pytest.raises(RuntimeError, match="new thread"):
+            plugin.execute()
+        monkeypatch.undo()
+        assert plugin.execute() == Success("fine")

@@ -6,6 +6,7 @@ import gzip
 import tracemalloc
 import zlib
 
+import httpcore
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from sen_host import EffectLimits
 from sen_host.effects.body import BodyReader, text_of
 from sen_host.effects.faults import EffectRefused
 from sen_host.effects.headers import request_headers, response_headers
+from sen_host.effects.sockets import Deadline, Stream
 
 LIMITS = EffectLimits(header_count=3, header_bytes=100)
 
@@ -166,3 +168,38 @@ class TestText:
     @given(st.text())
     def test_no_content_type_of_a_server_is_an_error(self, content_type: str) -> None:
         assert text_of(b"a", f"text/plain; charset={content_type}") in ("a", "\ufffd")
+
+
+class SippingSocket:
+    """A socket that takes a byte a second; ``sendall`` is that of one with TLS."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timeout = 0.0
+
+    def settimeout(self, seconds: float) -> None:
+        self.timeout = seconds
+
+    def send(self, data: bytes | memoryview) -> int:
+        if self.timeout < 1:
+            raise TimeoutError("timed out")
+        self.now += 1
+        return min(1, len(data))
+
+    def sendall(self, data: bytes) -> None:
+        for _ in data:
+            self.send(data)
+
+
+def test_a_server_that_reads_slowly_does_not_outlive_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = SippingSocket()
+    monkeypatch.setattr("time.monotonic", lambda: slow.now)
+    deadline = Deadline()
+    deadline.set(5)
+    stream = Stream(slow, deadline)  # type: ignore[arg-type]
+    stream.write(b"abc")
+    with pytest.raises(httpcore.WriteTimeout):
+        stream.write(bytes(1_000))
+    assert slow.now == 5

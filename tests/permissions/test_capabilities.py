@@ -145,6 +145,23 @@ class TestWords:
             "write to standard error",
         )
 
+    def test_a_name_cannot_pass_for_our_words(self) -> None:
+        asked = Capabilities(
+            fs_read=(
+                PathPattern("my notes"),
+                PathPattern('/ " and nothing else'),
+                PathPattern("x" + " " * 80 + "as before: read y", True),
+            ),
+            env_read=("A for the locale alone", "B *"),
+        )
+        assert describe(asked) == (
+            'read "my notes", or if it is a directory, the files directly in it',
+            'read "/ \\" and nothing else", or if it is a directory, the files directly in it',
+            'read "x' + " " * 80 + 'as before: read y" and everything below it',
+            'read the environment variable "A for the locale alone"',
+            'read all environment variables that begin with "B "',
+        )
+
     def test_letters_that_look_alike_are_told_apart(self) -> None:
         [line] = describe(Capabilities(net=(NetPattern("аpple.com"),)))  # noqa: RUF001 - on purpose
         assert line == "connect to xn--pple-43d.com, any port, by HTTPS"

@@ -23,7 +23,7 @@ from sen_host.errors import (
     PermissionStoreError,
     PermissionStoreLocked,
 )
-from sen_host.messages import Capabilities
+from sen_host.messages import Capabilities, PathPattern
 from sen_host.permissions import FilePermissionStore, StoredGrant
 from sen_host.permissions.grant import grant_as_json, grant_from_json
 from tests.permissions.support import NET, READ, SHA, WRITE, capabilities
@@ -55,6 +55,21 @@ class TestKeeping:
         assert again.grants() == (StoredGrant("notes", WRITE), GRANT)
         assert again.get("notes", ("add",)) == GRANT
         assert again.get("other") is None
+
+    def test_grants_never_become_too_many_to_be_read(
+        self, store: FilePermissionStore, path: Path
+    ) -> None:
+        # What a plugin asks for may be long, and its user may say yes to all of it.
+        long = Capabilities(
+            fs_read=tuple(PathPattern(f"{i}" + "\U0001f600" * 990) for i in range(250))
+        )
+        for number in range(5):
+            store.put(StoredGrant(f"plugin{number}", long))
+        with pytest.raises(PermissionStoreError, match="they are as before"):
+            store.put(StoredGrant("plugin5", long))
+        assert len(store.grants()) == 5
+        assert store.remove("plugin0") == 1
+        assert others_left(path) == []
 
     def test_reading_makes_nothing(self, store: FilePermissionStore, path: Path) -> None:
         assert (store.grants(), store.remove("notes"), store.clear()) == ((), 0, 0)

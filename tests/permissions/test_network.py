@@ -91,6 +91,15 @@ def test_the_port() -> None:
     assert covers(NetPattern("a.b"), NetPattern("a.b", 443))
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "10.0.0.1", "LocalHost.", "8.8.8.8"])
+def test_a_host_that_is_spelled_out_is_granted_by_nothing_else(host: str) -> None:
+    # Effects take such a pattern for a grant of what is private, and `*` for none.
+    assert not covers(NetPattern("*"), NetPattern(host))
+    assert covers(NetPattern(host), NetPattern(host, 443))
+    assert covers(NetPattern("*"), NetPattern("a.localhost"))
+    assert covers(NetPattern("*"), NetPattern("*.b"))
+
+
 def test_patterns_without_a_host_admit_nothing_and_are_covered_by_themselves() -> None:
     bad = NetPattern("a..b")
     assert covers(bad, bad)

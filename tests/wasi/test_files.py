@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
+from errno import EDQUOT
 from pathlib import Path
 
 import pytest
 
 from sen_host.wasi import FixedClock, Wasi, WasiLimits
 from sen_host.wasi.errno import Errno
-from sen_host.wasi.layout import FDSTAT, FILESTAT, FdFlags, FileType
+from sen_host.wasi.layout import FDSTAT, FILESTAT, FdFlags, FileType, filestat
 from tests.wasi.fake_guest import (
     CREATE,
     DIRECTORY,
@@ -313,6 +315,50 @@ def test_work_is_limited(tmp_path: Path) -> None:
         assert guest.errno("sched_yield") is Errno.DQUOT
     guest.functions.begin("plugin_execute", ())
     assert guest.errno("sched_yield") is Errno.SUCCESS
+
+
+@pytest.mark.parametrize("flag", [FdFlags.DSYNC, FdFlags.SYNC, FdFlags.RSYNC])
+def test_writes_that_wait_for_the_disk_are_as_dear_as_waiting_for_it(
+    tmp_path: Path, flag: FdFlags
+) -> None:
+    guest = limited(tmp_path, steps=3_500)
+    fd = guest.open("f", WRITE, oflags=CREATE, fdflags=flag)
+    assert guest.write(fd, b"1") == 1
+    # The system does not let go of them when the guest does.
+    guest.call("fd_fdstat_set_flags", fd, 0)
+    assert guest.write(fd, b"2") == 1
+    guest.call("fd_pwrite", fd, guest.vector(8, 1), 1, 0, guest.result)
+    assert outcome(guest.write, fd, b"4") is Errno.DQUOT
+    assert (tmp_path / "f").stat().st_size == 2
+
+
+def test_a_file_that_fails_when_it_is_closed_keeps_no_other_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    guest = FakeGuest(at(tmp_path), writing("."))
+    files = {guest.functions_fd(guest.open(f"f{n}", WRITE, oflags=CREATE)) for n in range(3)}
+    close = os.close
+
+    def fail(fd: int) -> None:
+        close(fd)
+        if fd in files:  # as a file system in the network does when the quota is used up
+            raise OSError(EDQUOT, os.strerror(EDQUOT))
+
+    monkeypatch.setattr(os, "close", fail)
+    guest.end()
+    assert [fd for fd in files if os.path.exists(f"/proc/self/fd/{fd}")] == []
+    assert len(caplog.records) == 3
+
+
+def test_times_out_of_range_are_the_nearest() -> None:
+    def times(nanoseconds: int) -> tuple[int, ...]:
+        times = dict.fromkeys(("st_atime_ns", "st_mtime_ns", "st_ctime_ns"), nanoseconds)
+        status = os.stat_result((stat.S_IFREG, 1, 1, 1, 0, 0, 0, 0, 0, 0), times)
+        return FILESTAT.unpack(filestat(status))[-3:]
+
+    # Some file systems keep times of 64 bits of seconds.
+    assert times(2**70) == (2**64 - 1,) * 3
+    assert times(-1) == (0,) * 3
 
 
 def test_a_failure_of_the_system_keeps_its_number(guest: FakeGuest) -> None:
