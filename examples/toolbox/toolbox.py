@@ -97,8 +97,13 @@ def add(file: Path) -> None:
 @plugin.command()
 @click.argument("name")
 def remove(name: str) -> None:
-    """Remove the plugin NAME."""
-    os.unlink(plugins.source(name))
+    """Remove the plugin NAME, if it was added with "plugin add"."""
+    source = Path(plugins.source(name))
+    if source.parent != HOME:  # it is the user's own file, perhaps the only one
+        raise click.ClickException(
+            f"{NAME} has not added {one_line(name)}: remove {one_line(str(source))} yourself"
+        )
+    source.unlink()
     click.echo(f"removed {name}")
 
 

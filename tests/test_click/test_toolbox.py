@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,17 @@ def test_the_first_minute(environ: dict[str, str]) -> None:
     assert (code, "there is no command 'grete'" in told) == (121, True)
     assert toolbox(environ, "plugin", "remove", "greet")[:2] == (0, "removed greet\n")
     assert toolbox(environ, "greet")[0] == 2
+
+
+def test_a_file_that_was_not_added_is_not_removed(environ: dict[str, str], tmp_path: Path) -> None:
+    mine = tmp_path / "mine" / "greet.wasm"
+    mine.parent.mkdir()
+    shutil.copy(ROOT / "plugins" / "greet" / "greet.wasm", mine)
+    environ["TOOLBOX_PLUGIN_PATH"] = str(mine.parent)
+    assert toolbox(environ, "greet", "Alice")[:2] == (0, "Hello, Alice!\n")
+    code, _, told = toolbox(environ, "plugin", "remove", "greet")
+    assert (code, "has not added greet" in told, str(mine) in told) == (1, True, True)
+    assert mine.exists()
 
 
 def test_hot_reload(environ: dict[str, str]) -> None:
