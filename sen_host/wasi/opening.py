@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import cache
 
 from sen_host.wasi.beneath import DIRECTORY, Place, find
 from sen_host.wasi.descriptors import Descriptor, Directory, File
@@ -112,7 +113,8 @@ def _open_file(base: Directory, place: Place, oflags: int, rights: Rights, fdfla
     opened = os.open(place.name, flags | _SAFELY, _MODE, dir_fd=place.fd)
     try:
         # What is there now need not be what was there before.
-        if not stat.S_ISREG(os.fstat(opened).st_mode):
+        status = os.fstat(opened)
+        if not stat.S_ISREG(status.st_mode) or status.st_dev == _device_of_processes():
             raise WasiError(Errno.PERM)
         if truncated:
             os.ftruncate(opened, 0)
@@ -120,3 +122,12 @@ def _open_file(base: Directory, place: Place, oflags: int, rights: Rights, fdfla
         os.close(opened)
         raise
     return File(opened, readable=readable, writable=writable, flags=fdflags)
+
+
+@cache
+def _device_of_processes() -> int | None:
+    """That of ``/proc``, whose files are the memory and the environment of processes: ours too."""
+    try:
+        return os.stat("/proc/self").st_dev
+    except OSError:
+        return None  # this system has none

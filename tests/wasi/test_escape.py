@@ -347,6 +347,12 @@ def test_links_of_the_system_are_not_followed() -> None:
         assert failed.value.errno in (Errno.PERM, Errno.NOENT)
 
 
+@pytest.mark.parametrize("path", ["self/environ", "self/mem", "self/maps", "version"])
+def test_the_memory_and_the_environment_of_processes_are_no_files(path: str) -> None:
+    guest = FakeGuest(at(Path("/proc")), reading("/proc"))
+    assert outcome(guest.open, path) in (Errno.PERM, Errno.LOOP)
+
+
 def test_a_path_is_not_endless(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     deep = tmp_path
