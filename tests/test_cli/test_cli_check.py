@@ -27,7 +27,6 @@ from sen_host.messages import (
     Sleep,
     encode,
 )
-from tests.guests import WITH_WASI
 from tests.test_cli.conftest import ECHO, PLUGINS, Cli
 from tests.test_cli.crooked import (
     ABSENT,
@@ -49,7 +48,7 @@ from tests.wat import ANSWER, ANSWER_AT, TRAPS, Wat, assemble, message, packed
 
 __all__ = ["install"]
 
-ALL = sorted({path.parent.name for path in PLUGINS.glob("*/*.wasm")} - {*WITH_WASI})
+ALL = sorted({path.parent.name for path in PLUGINS.glob("*/*.wasm")})
 
 GOOD = Wat(memory='(memory (export "memory") 4)', alloc="(i32.const 8192)")
 ANSWERS = message(ANSWER_AT, ANSWER)
