@@ -195,7 +195,7 @@ class TestWhatIsNoPlugin:
         shown = lines(answer.stdout)
         assert "Problem" in shown
         assert any(line.startswith("the plugin imports what is not granted") for line in shown)
-        assert "wasi_snapshot_preview1.fd_write  (i32, i32, i32, i32) -> (i32)" in shown
+        assert "WASI.fd_write  (i32, i32, i32, i32) -> (i32)" in shown
         assert any(line.startswith("env.table  table 3") for line in shown)
         memory = "memory  memory of 128 KiB, at most 192 KiB"
         assert memory in shown
