@@ -217,7 +217,9 @@ def _wasi(clock: int | None, seed: int | None, *, raw: bool, json: bool) -> Host
 def _open_audit(path: str) -> Audit:
     from sen_host.cli.audited import open_audit
 
-    return open_audit(path)
+    audit = open_audit(path)
+    click.get_current_context().call_on_close(audit.sink.close)
+    return audit
 
 
 def _load(loader: PluginLoader, path: str, audit: Audit | None) -> Plugin:

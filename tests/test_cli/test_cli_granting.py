@@ -96,7 +96,8 @@ def test_the_audit_has_it_all(cli: Cli, tmp_path: Path) -> None:
     cli("run", "--audit", "a.jsonl", SURVEY)
     cli("run", "--audit", "a.jsonl", *ALL, SURVEY, "env")
     cli("run", "--audit", "a.jsonl", "gone.wasm")
-    events = [json.loads(line)["event"] for line in (tmp_path / "a.jsonl").open()]
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    events = [json.loads(line)["event"] for line in lines]
     assert events == [
         *("plugin.loaded", "permission.requested", "permission.denied"),
         *("plugin.loaded", "permission.granted", "call"),
@@ -134,11 +135,9 @@ def ask(answer: str, *arguments: str | Path) -> tuple[int, str, str]:
     while b"deny): " not in seen:
         seen += os.read(terminal, 4096)
     os.write(terminal, answer.encode() + b"\n")
-    assert child.stdout is not None
-    stdout = child.stdout.read().decode()
-    code = child.wait(timeout=60)
+    stdout, _ = child.communicate(timeout=60)
     os.close(terminal)
-    return code, stdout, seen.decode()
+    return child.returncode, stdout.decode(), seen.decode()
 
 
 def test_the_user_is_asked_for_what_options_leave_open(cli: Cli) -> None:
