@@ -134,6 +134,11 @@ class PluginLoader:
         """The binding of the backend in use."""
         return self._backend.binding
 
+    def offers(self) -> Mapping[tuple[str, str], FuncType]:
+        """The types of the functions that plugins may import, by module and name."""
+        types = self._offered()
+        return {} if types is None else types()
+
     def _not_enforceable(self, limit: str, hint: str) -> LimitNotEnforceable:
         origin = self.config.origins.get(f"limits.{limit}")
         return LimitNotEnforceable(

@@ -90,7 +90,7 @@ class _Checkup:
         except ModuleCompilation as error:
             yield Finding(Level.ERROR, Area.BINARY, error.message, (), error.hint)
             return
-        found = list(check_structure(module, limits, accept))
+        found = list(check_structure(module, limits, accept, self.loaders[0].offers()))
         yield from found
         if any(finding.area is Area.PROFILE for finding in found):
             return  # an engine may fail in any way over what the profile refuses

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
 from sen_host.abi import FUNCTIONS, MEMORY, export_faults
 from sen_host.backend import FuncType
@@ -23,31 +24,49 @@ from sen_host.wasm.table_limit import limit_tables
 
 _MUCH_DEBUG_BYTES = 100_000
 
+NOTHING: Mapping[tuple[str, str], FuncType] = MappingProxyType({})
+
 
 def check_structure(
-    module: ParsedModule, limits: Limits, accept: frozenset[str] = frozenset()
+    module: ParsedModule,
+    limits: Limits,
+    accept: frozenset[str] = frozenset(),
+    offered: Mapping[tuple[str, str], FuncType] = NOTHING,
 ) -> Iterator[Finding]:
     """All findings in imports, exports, profile, limits and sections.
 
     Args:
         accept: exceptions of the profile, as for ``check_profile``.
+        offered: types of the functions that it may import, by module and name.
     """
-    yield from _imports(module)
+    yield from _imports(module, offered)
     yield from _exports(module)
     yield from _profile(module, accept)
     yield from _limits(module, limits)
     yield from _sections(module)
 
 
-def _imports(module: ParsedModule) -> Iterator[Finding]:
+def _imports(
+    module: ParsedModule, offered: Mapping[tuple[str, str], FuncType]
+) -> Iterator[Finding]:
     for item in module.imports:
-        yield Finding(
-            Level.ERROR,
-            Area.IMPORTS,
-            "the plugin imports what the host does not grant",
-            (f"{item.kind} {item.module!r}.{item.name!r}",),
-            "build it for wasm32-unknown-unknown (freestanding), and call nothing of the system",
-        )
+        type = offered.get((item.module, item.name))
+        if type is None or item.kind != "function":
+            yield Finding(
+                Level.ERROR,
+                Area.IMPORTS,
+                "the plugin imports what the host does not grant",
+                (f"{item.kind} {item.module!r}.{item.name!r}",),
+                "build it for wasm32-unknown-unknown (freestanding) or wasm32-wasi (preview 1)",
+            )
+        elif item.type != type:
+            yield Finding(
+                Level.ERROR,
+                Area.IMPORTS,
+                f"the plugin imports a function as {item.type}, the host offers it as {type}",
+                (f"{item.kind} {item.module!r}.{item.name!r}",),
+                "build it with a toolchain for WASI preview 1",
+            )
 
 
 def _exports(module: ParsedModule) -> Iterator[Finding]:

@@ -19,6 +19,8 @@ from sen_host.cli.failure import describe
 from sen_host.cli.output import one_line, printable, size
 from sen_host.cli.structure import export_type, features
 from sen_host.limits import PAGE_BYTES
+from sen_host.permissions import describe as describe_capabilities
+from sen_host.wasi.layout import MODULE as WASI
 from sen_host.wasm.reader import MAGIC, ExternType, MemoryType, ParsedModule
 
 if TYPE_CHECKING:
@@ -119,18 +121,10 @@ def _subcommands(command: CommandSpec, above: str = "") -> Rows:
 
 
 def _capabilities(asked: Capabilities) -> Rows:
-    for label, patterns in (("read files", asked.fs_read), ("write files", asked.fs_write)):
-        for pattern in patterns:
-            below = " and all below it" if pattern.recursive else ""
-            yield label, f"{_said(pattern.pattern)}{below}"
-    for variable in asked.env_read:
-        yield "environment", _said(variable)
-    for net in asked.net:
-        port = "" if net.port is None else f":{net.port}"
-        yield "network", f"{net.protocol}://{_said(net.host)}{port}"
-    streams = [name for name in ("stdin", "stdout", "stderr") if getattr(asked.stdio, name)]
-    if streams:
-        yield "streams", ", ".join(streams)
+    lines = describe_capabilities(asked)
+    for line in lines[:_LONGEST_LIST]:
+        yield _said(line), ""
+    yield from _more(len(lines))
 
 
 def _exports(module: ParsedModule) -> Rows:
@@ -143,8 +137,9 @@ def _exports(module: ParsedModule) -> Rows:
 
 def _imports(module: ParsedModule) -> Rows:
     for item in module.imports[:_LONGEST_LIST]:
-        name = Text(f"{_said(item.module)}.{_said(item.name)}", style="cyan")
-        yield name, _type(item.type)
+        wasi = item.module == WASI
+        name = f"{'WASI' if wasi else _said(item.module)}.{_said(item.name)}"
+        yield Text(name, style="cyan"), _type(item.type)
     yield from _more(len(module.imports))
 
 

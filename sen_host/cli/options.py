@@ -17,6 +17,7 @@ from sen_host.records import defaults
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from sen_host.host_functions import HostFunctions
     from sen_host.loader import PluginLoader
 
 _CALL = "sen_host.call"
@@ -87,8 +88,13 @@ class Call:
         """
         return Config.load(flags=self.flags)
 
-    def loader(self, config: Config) -> PluginLoader:
+    def loader(
+        self, config: Config, host_functions: Callable[[], HostFunctions] | None = None
+    ) -> PluginLoader:
         """A loader on the configured backend.
+
+        Args:
+            host_functions: what it offers to plugins; None for WASI.
 
         Raises:
             As ``PluginLoader``.
@@ -99,7 +105,7 @@ class Call:
 
         self.facts |= {"backend": config.backend, "binding": config.binding}
         try:
-            loader = PluginLoader(config=config)
+            loader = PluginLoader(config=config, host_functions=host_functions or _wasi)
         except LimitNotEnforceable:
             # Which binding it is that lacks the limit, is not in the error.
             opened = open_backend(
@@ -171,6 +177,12 @@ def backends_option() -> Callable[[Callable[..., int | None]], Callable[..., int
         help="An engine to run on; may be repeated.  [default: all that are available]",
         shell_complete=_complete_backend,
     )
+
+
+def _wasi() -> HostFunctions:
+    from sen_host.cli.wasi import functions
+
+    return functions()
 
 
 def _name(setting: Setting) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sen_host.cli.granting import allowed, granting_options
 from sen_host.cli.options import Call, call_options
 from sen_host.cli.output import note, one_line, printable, write_json, write_report
 from sen_host.errors import ConfigError
@@ -15,7 +15,7 @@ from sen_host.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from sen_host.messages import Capabilities, NetPattern
+    from sen_host.messages import Capabilities
     from sen_host.permissions import StoredGrant
     from sen_host.permissions.file_store import FilePermissionStore
 
@@ -79,23 +79,7 @@ def list_(call: Call, application: str | None) -> None:
 @_application()
 @_command_words()
 @click.option("--tie", is_flag=True, help="Only to this very file, not to all of its name.")
-@click.option("--read", multiple=True, metavar="PATH", help="A file, or a directory's files.")
-@click.option("--read-all", multiple=True, metavar="DIR", help="A directory and all below it.")
-@click.option("--write", multiple=True, metavar="PATH", help="As --read, to write.")
-@click.option("--write-all", multiple=True, metavar="DIR", help="As --read-all, to write.")
-@click.option("--env", multiple=True, metavar="NAME", help="An environment variable, or APP_*.")
-@click.option(
-    "--net",
-    multiple=True,
-    metavar="[PROTOCOL://]HOST[:PORT]",
-    help="A host, or *.HOST for all below it; https, http or tcp.",
-)
-@click.option(
-    "--stdio",
-    multiple=True,
-    type=click.Choice(["stdin", "stdout", "stderr"]),
-    help="A standard stream.",
-)
+@granting_options
 @call_options(settings=True)
 def grant(
     call: Call,
@@ -108,7 +92,7 @@ def grant(
     """Grant a plugin what it asks for, in place of what it was granted before.
 
     PLUGIN is its file, which is loaded to ask for its manifest. If options such as
-    --read name what is granted, PLUGIN is its name, and no file is needed.
+    --allow-read name what is granted, PLUGIN is its name, and no file is needed.
     """
     from datetime import datetime, timezone
 
@@ -120,7 +104,7 @@ def grant(
     if any(named.values()):
         if tie:
             raise click.UsageError("--tie needs the plugin's file, so nothing can be named")
-        name, capabilities = plugin, _capabilities(**named)
+        name, capabilities = plugin, allowed(**named)
     else:
         name, capabilities, sha256 = _asked_by(call, plugin)
     now = datetime.now(timezone.utc).replace(microsecond=0)
@@ -182,54 +166,6 @@ def _asked_by(call: Call, path: str) -> tuple[str, Capabilities, str]:
             " to grant"
         )
     return manifest.command.name, manifest.capabilities, sha256(data).hexdigest()
-
-
-def _capabilities(
-    read: tuple[str, ...],
-    read_all: tuple[str, ...],
-    write: tuple[str, ...],
-    write_all: tuple[str, ...],
-    env: tuple[str, ...],
-    net: tuple[str, ...],
-    stdio: tuple[str, ...],
-) -> Capabilities:
-    from sen_host.messages import Capabilities, PathPattern, StdioCapability
-    from sen_host.permissions import environment, paths
-
-    for option, given in (("read", (*read, *read_all)), ("write", (*write, *write_all))):
-        for pattern in given:
-            problem = paths.problem(pattern)
-            if problem is not None:
-                raise click.BadParameter(f"{pattern!r}: {problem}", param_hint=f"--{option}")
-    for name in env:
-        if not environment.valid(name):
-            raise click.BadParameter(f"{name!r} is no name, and no `NAME*`", param_hint="--env")
-    return Capabilities(
-        fs_read=(*map(PathPattern, read), *(PathPattern(path, True) for path in read_all)),
-        fs_write=(*map(PathPattern, write), *(PathPattern(path, True) for path in write_all)),
-        env_read=env,
-        net=tuple(map(_peer, net)),
-        stdio=StdioCapability(**dict.fromkeys(stdio, True)),
-    )
-
-
-def _peer(text: str) -> NetPattern:
-    from sen_host.messages import NetPattern, NetProtocol
-    from sen_host.permissions.network import normal_pattern
-
-    protocol, separator, rest = text.rpartition("://")
-    match = re.fullmatch(r"(\[.*\]|[^\[:]*)(?::([0-9]{1,5}))?", rest)
-    if match is None or int(match[2] or 0) > 65_535:
-        raise click.BadParameter(
-            f"{text!r}: write HOST or HOST:PORT, the port 0 to 65535, IPv6 in brackets",
-            param_hint="--net",
-        )
-    host, port = match[1], None if match[2] is None else int(match[2])
-    try:
-        spoken = NetProtocol(protocol) if separator else NetProtocol.HTTPS
-        return NetPattern(normal_pattern(host), port, spoken)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r}: {error}", param_hint="--net") from error
 
 
 def _split(words: str | None) -> tuple[str, ...]:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from sen_host.cli.granting import allowed, granting_options
 from sen_host.cli.options import Call, call_options
 from sen_host.cli.output import note, one_line, write_json, write_text
 from sen_host.errors import Serialization
 
 if TYPE_CHECKING:
-    from sen_host.effects import EffectReport, EffectSession
-    from sen_host.messages import Effect, EffectResult
+    from sen_host.audit import Audit
+    from sen_host.conversation import Conversation
+    from sen_host.effects import EffectDriver, EffectReport, EffectSession
+    from sen_host.host_functions import HostFunctions
+    from sen_host.loader import PluginLoader
+    from sen_host.messages import Capabilities, Effect, EffectResult, NetPattern
+    from sen_host.plugin import Plugin
 
 LONGEST_SLEEP = 3_600
 """A plugin that wants to sleep for longer, in seconds, is refused."""
@@ -26,6 +33,9 @@ LONGEST_SHOWN = 500
 
 DAY = 86_400
 
+LATEST_CLOCK = (2**63 - 1) // 10**9
+"""In seconds since 1970."""
+
 
 @click.command(
     context_settings={"allow_interspersed_args": False},
@@ -33,13 +43,7 @@ DAY = 86_400
 )
 @click.argument("plugin", type=click.Path())
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
-@click.option(
-    "--allow-net",
-    "net",
-    metavar="[SCHEME://]HOST[:PORT]",
-    multiple=True,
-    help="Let the plugin send HTTP requests there; https unless SCHEME is http. May be repeated.",
-)
+@granting_options
 @click.option(
     "--allow-private-net",
     "private",
@@ -47,19 +51,51 @@ DAY = 86_400
     multiple=True,
     help="Let names lead to addresses in this network, e.g. 10.0.0.0/8. May be repeated.",
 )
+@click.option(
+    "--trust-plugin",
+    "trusted",
+    metavar="NAME",
+    multiple=True,
+    help="Allow the plugin with this name all that it asks for. May be repeated.",
+)
+@click.option("--trust-all", is_flag=True, help="Allow all that is asked for. For development.")
+@click.option("--no-prompt", is_flag=True, help="Ask nothing: what is not allowed is denied.")
+@click.option("--audit", "audit_file", metavar="FILE", help="Add events to FILE, as JSON Lines.")
+@click.option(
+    "--fixed-clock",
+    type=click.IntRange(0, LATEST_CLOCK),
+    metavar="SECONDS",
+    help="Give the plugin a clock that starts so long after 1970 at each call.",
+)
+@click.option(
+    "--random-seed",
+    type=int,
+    metavar="N",
+    help="Give the plugin the same random numbers at each call.",
+)
 @click.option("--raw", is_flag=True, help="Send control characters to a terminal as they are.")
 @call_options(settings=True)
 def command(
     call: Call,
     plugin: str,
     args: tuple[str, ...],
-    net: tuple[str, ...],
     private: tuple[str, ...],
+    trusted: tuple[str, ...],
+    trust_all: bool,
+    no_prompt: bool,
+    audit_file: str | None,
+    fixed_clock: int | None,
+    random_seed: int | None,
     raw: bool,
+    **allow: tuple[str, ...],
 ) -> int:
     """Run PLUGIN with ARGS and print its answer.
 
     Options of sen-host stand before PLUGIN; all that follows goes to the plugin.
+
+    A plugin that asks for files, variables, connections or streams gets those that
+    options allow or `sen-host permissions grant` has granted. You are asked for others,
+    and without a terminal they are denied.
 
     The exit code is 0 on success, and the plugin's own code if it answers with
     an error. Codes from 119 to 125 tell that sen-host could not run it to its end,
@@ -68,12 +104,25 @@ def command(
     from sen_host.messages import Error, to_wire
 
     check_text(args)
-    effects = Effects(net, private)
-    loader = call.loader(call.config())
-    with interruptible(), loader.load(plugin) as loaded:
+    beforehand = allowed(**allow) if any(allow.values()) else None
+    effects = Effects(() if beforehand is None else beforehand.net, private)
+    offered = functools.partial(_wasi, fixed_clock, random_seed, raw=raw, json=call.json)
+    loader = call.loader(call.config(), offered)
+    audit = None if audit_file is None else _open_audit(audit_file)
+    with interruptible(), _load(loader, plugin, audit) as loaded:
         names = dict(call.facts)
+        if beforehand or trusted or loaded.manifest.capabilities != loaded.granted:
+            granted = _authorize(
+                loaded, plugin, beforehand, trusted, trust_all, not no_prompt, audit
+            )
+            loaded.grant(granted)
+            effects.admit(granted.net)
+            names["granted"] = _as_json(granted)
+        runner: Conversation = loaded
+        if audit is not None:
+            runner = effects.told(loaded, audit)
         try:
-            result = loaded.run(args, effects.perform)
+            result = runner.run(args, effects.perform)
         finally:
             fuel = {"fuel_used": loaded.fuel_used, "fuel_left": loaded.fuel_left}
             call.facts |= fuel
@@ -93,34 +142,50 @@ class Effects:
     """Does the effects that the command line grants, and tells the user of those that fail.
 
     Raises:
-        ConfigError: a pattern or a network is not written as it should be.
+        ConfigError: a network is not written as it should be.
     """
 
-    def __init__(self, net: tuple[str, ...] = (), private: tuple[str, ...] = ()) -> None:
-        self._told: set[str] = set()
+    def __init__(self, net: tuple[NetPattern, ...] = (), private: tuple[str, ...] = ()) -> None:
+        self._noted: set[str] = set()
         self._net = net
         self._private = private
-        # Few plugins ask for any, and the driver takes its time to import.
-        self._session = self._start() if net or private else None
+        self._audit: Callable[[EffectReport], None] | None = None
+        self._session: EffectSession | None = None
+        if net or private:
+            self._driver()  # an error in them is told before anything runs
+
+    def admit(self, net: tuple[NetPattern, ...]) -> None:
+        """Let the plugin reach what it was granted, in place of what the options say."""
+        self._net = net
+
+    def told(self, plugin: Plugin, audit: Audit) -> Conversation:
+        """The plugin, with its calls and effects told to an audit."""
+        from sen_host.cli.audited import Audited
+
+        audited = Audited(plugin, audit)
+        self._audit = functools.partial(audit.effect, audited)
+        return audited
 
     def perform(self, effect: Effect) -> EffectResult:
         """Do an effect, or tell the plugin and (once for each) the user why not."""
+        # Few plugins ask for any, and the driver takes its time to import.
         if self._session is None:
-            self._session = self._start()
+            driver = self._driver().with_net(self._net)
+            if self._audit is not None:
+                driver = driver.with_observer(self._audit)
+            self._session = driver.session()
         return self._session.handle(effect)
 
-    def _start(self) -> EffectSession:
-        from sen_host.effects import EffectDriver, EffectLimits, parse_pattern
+    def _driver(self) -> EffectDriver:
+        from sen_host.effects import EffectDriver, EffectLimits
 
-        driver = EffectDriver(
-            [parse_pattern(text) for text in self._net],
+        return EffectDriver(
             private_networks=self._private,
             limits=EffectLimits(
                 sleep_seconds=LONGEST_SLEEP, total_sleep_seconds=DAY, total_seconds=DAY
             ),
             observer=self._tell,
         )
-        return driver.session()
 
     def _tell(self, report: EffectReport) -> None:
         from sen_host.messages import HttpGet, HttpPost, Sleep
@@ -138,9 +203,52 @@ class Effects:
         text = f"the plugin asked for {wanted}: {one_line(report.reason)}"
         if not self._net and isinstance(effect, (HttpGet, HttpPost)):
             text += " (--allow-net grants it)"
-        if text not in self._told:
-            self._told.add(text)
+        if text not in self._noted:
+            self._noted.add(text)
             note(text)
+
+
+def _wasi(clock: int | None, seed: int | None, *, raw: bool, json: bool) -> HostFunctions:
+    from sen_host.cli.wasi import functions
+
+    return functions(clock, seed, raw=raw, json=json)
+
+
+def _open_audit(path: str) -> Audit:
+    from sen_host.cli.audited import open_audit
+
+    audit = open_audit(path)
+    click.get_current_context().call_on_close(audit.sink.close)
+    return audit
+
+
+def _load(loader: PluginLoader, path: str, audit: Audit | None) -> Plugin:
+    if audit is None:
+        return loader.load(path)
+    from sen_host.cli.audited import load
+
+    return load(loader, path, audit)
+
+
+def _authorize(
+    plugin: Plugin,
+    path: str,
+    beforehand: Capabilities | None,
+    trusted: tuple[str, ...],
+    trust_all: bool,
+    prompt: bool,
+    audit: Audit | None,
+) -> Capabilities:
+    from sen_host.cli.authority import Wishes, authorize
+
+    wishes = Wishes(beforehand or plugin.granted, trusted, trust_all, prompt)
+    return authorize(plugin, path, wishes, audit)
+
+
+def _as_json(granted: Capabilities) -> dict[str, Any]:
+    from sen_host.permissions.grant import as_json
+
+    return as_json(granted)
 
 
 @contextmanager

@@ -9,10 +9,22 @@ from sen_host.config import Config
 from sen_host.engines import BackendInfo, backends, open_backend
 from sen_host.errors import ConfigError, EnvironmentFault
 from sen_host.loader import PluginLoader
+from sen_host.wasi import FixedClock, Wasi
+
+_REPEATABLE = Wasi(
+    working_directory="/",
+    environ={},
+    stdin=b"",
+    clock=FixedClock(),
+    random_seed=0,
+)
 
 
 def available_loaders(config: Config, names: Collection[str] = ()) -> tuple[PluginLoader, ...]:
     """A loader on each engine that is available, the preferred ones first.
+
+    Plugins may import WASI, where nothing is granted and every call sees the same clock
+    and random numbers, so that repeated calls can be compared.
 
     A backend that reaches several engines has one on each. One engine through two
     bindings is no comparison of engines, so the preferred binding of it is taken.
@@ -39,7 +51,8 @@ def available_loaders(config: Config, names: Collection[str] = ()) -> tuple[Plug
                 backend=info.name,
                 binding=binding.name,
                 accept=config.accept if info.name in chosen else None,
-            )
+            ),
+            host_functions=_REPEATABLE,
         )
         for info in backends()
         if not chosen or info.name in chosen

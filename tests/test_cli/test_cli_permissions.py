@@ -61,10 +61,19 @@ class TestGrant:
     def test_a_name_is_granted_what_is_named(self, cli: Cli) -> None:
         answer = cli(
             *("permissions", "grant", "notes", "--application", "desk", "--json"),
-            *("--read", "a", "--read-all", "b", "--write", "c", "--write-all", "d"),
-            *("--env", "HOME", "--env", "APP_*", "--stdio", "stdout"),
-            *("--net", "API.example.com", "--net", "http://*.example.com:80"),
-            *("--net", "tcp://[::1]:5000"),
+            *(
+                "--allow-read",
+                "a",
+                "--allow-read-all",
+                "b",
+                "--allow-write",
+                "c",
+                "--allow-write-all",
+                "d",
+            ),
+            *("--allow-env", "HOME", "--allow-env", "APP_*", "--allow-stdio", "stdout"),
+            *("--allow-net", "API.example.com", "--allow-net", "http://*.example.com:80"),
+            *("--allow-net", "tcp://[::1]:5000"),
         )
         assert answer.json["grant"]["plugin"] == "notes"
         [grant] = FilePermissionStore("desk").grants()
@@ -85,25 +94,25 @@ class TestGrant:
         asked = Capabilities(fs_read=(PathPattern("data/x"),))
         with pytest.raises(PermissionDenied, match="grant --application desk"):
             ci.check("notes", asked, sha256="0" * 64)
-        cli("permissions", "grant", "notes", "--application", "desk", "--read-all", "data")
+        cli("permissions", "grant", "notes", "--application", "desk", "--allow-read-all", "data")
         assert ci.check("notes", asked, sha256="0" * 64) == asked
 
     @pytest.mark.parametrize(
         "arguments",
         [
-            ("--net", "a..b"),
-            ("--net", "127.1"),
-            ("--net", "a.b:99999"),
-            ("--net", "a.b:"),
-            ("--net", "::1"),
-            ("--net", "ftp://a.b"),
-            ("--net", "a.b/path"),
-            ("--env", "*"),
-            ("--env", ""),
-            ("--read", ""),
-            ("--stdio", "all"),
-            ("--read", "a", "--tie"),
-            ("--read", "a", "--application", "../x"),
+            ("--allow-net", "a..b"),
+            ("--allow-net", "127.1"),
+            ("--allow-net", "a.b:99999"),
+            ("--allow-net", "a.b:"),
+            ("--allow-net", "::1"),
+            ("--allow-net", "ftp://a.b"),
+            ("--allow-net", "a.b/path"),
+            ("--allow-env", "*"),
+            ("--allow-env", ""),
+            ("--allow-read", ""),
+            ("--allow-stdio", "all"),
+            ("--allow-read", "a", "--tie"),
+            ("--allow-read", "a", "--application", "../x"),
         ],
         ids=" ".join,
     )
