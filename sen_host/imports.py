@@ -17,13 +17,14 @@ def check_imports(
     offered: Mapping[tuple[str, str], FuncType] | None,
     binding: Binding,
     *,
-    others: Sequence[tuple[str, str, str]] = (),
+    everything: Sequence[tuple[str, str, str]] | None = None,
 ) -> None:
     """Check that functions are offered, with exactly these types.
 
     Args:
         offered: types by module and name; None if no functions are.
-        others: module, name and kind of imports that are no functions.
+        everything: module, name and kind of all imports, in the module's order, if some
+            are no functions.
 
     Raises:
         ImportNotGranted: some are not.
@@ -37,13 +38,15 @@ def check_imports(
     else:
         hint = None if offered is None else "offer it to the plugin, or build the plugin without it"
     types = offered or {}
+    if everything is None:
+        everything = [(item.module, item.name, "function") for item in imports]
     missing = [
-        (item.module, item.name, "function")
-        for item in imports
-        if (item.module, item.name) not in types
+        (module, name, kind)
+        for module, name, kind in everything
+        if kind != "function" or (module, name) not in types
     ]
-    if missing or others:
-        raise ImportNotGranted([*missing, *others], hint=hint)
+    if missing:
+        raise ImportNotGranted(missing, hint=hint)
     for item in imports:
         type = types[item.module, item.name]
         if item.type != type or not _is_callable(type):

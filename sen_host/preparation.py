@@ -52,12 +52,10 @@ def prepare(
     check_profile(parsed, accept)
     backend.validate(wasm)
     imports = function_imports(parsed)
-    others = [
-        (item.module, item.name, item.kind) for item in parsed.imports if item.kind != "function"
-    ]
-    if imports or others:
+    everything = [(item.module, item.name, item.kind) for item in parsed.imports]
+    if everything:
         granted = offered() if offered is not None and imports else None
-        check_imports(imports, granted, backend.binding, others=others)
+        check_imports(imports, granted, backend.binding, everything=everything)
     check_plugin(parsed)
     instrumented = rewrite(parsed, limits, backend.binding)
     has_resume = any(export.name == RESUME for export in parsed.exports)

@@ -100,10 +100,12 @@ def _type(text: str) -> FuncType:
 class _TestFunctions(HostFunctions):
     """The module ``sen:test``; docs/conformance.md tells what each function does."""
 
-    types = {(_MODULE, name): _type(text) for name, text in _TYPES.items()}
-
     def __init__(self, called: list[list[Any]]) -> None:
         self._called = called
+
+    @property
+    def types(self) -> Mapping[tuple[str, str], FuncType]:
+        return {(_MODULE, name): _type(text) for name, text in _TYPES.items()}
 
     def call(
         self, module: str, name: str, memory: GuestMemory, arguments: tuple[int, ...]
@@ -113,28 +115,28 @@ class _TestFunctions(HostFunctions):
         result: int | None = getattr(self, f"_{name}")(memory, *arguments)
         return result
 
-    def _nothing(self, memory: GuestMemory) -> None:
+    def _nothing(self, _: GuestMemory) -> None:
         pass
 
-    def _note(self, memory: GuestMemory, value: int) -> None:
+    def _note(self, _: GuestMemory, value: int) -> None:
         pass
 
     _note_wide = _note
 
-    def _subtract(self, memory: GuestMemory, a: int, b: int) -> int:
+    def _subtract(self, _: GuestMemory, a: int, b: int) -> int:
         return (a - b) & 0xFFFF_FFFF
 
-    def _subtract_wide(self, memory: GuestMemory, a: int, b: int) -> int:
+    def _subtract_wide(self, _: GuestMemory, a: int, b: int) -> int:
         return (a - b) & 0xFFFF_FFFF_FFFF_FFFF
 
-    def _weigh(self, memory: GuestMemory, *values: int) -> int:
+    def _weigh(self, _: GuestMemory, *values: int) -> int:
         weighed = sum(place * value for place, value in enumerate(values, 1))
         return weighed & 0xFFFF_FFFF_FFFF_FFFF
 
-    def _negative(self, memory: GuestMemory) -> int:
+    def _negative(self, _: GuestMemory) -> int:
         return -(2**31)
 
-    def _negative_wide(self, memory: GuestMemory) -> int:
+    def _negative_wide(self, _: GuestMemory) -> int:
         return -(2**63)
 
     def _memory_bytes(self, memory: GuestMemory) -> int:
@@ -149,10 +151,10 @@ class _TestFunctions(HostFunctions):
     def _copy(self, memory: GuestMemory, start: int, to: int, length: int) -> None:
         memory.write(to, memory.read(start, length))
 
-    def _exit(self, memory: GuestMemory, code: int) -> None:
+    def _exit(self, _: GuestMemory, code: int) -> None:
         raise GuestExit(code)
 
-    def _fail(self, memory: GuestMemory, number: int) -> None:
+    def _fail(self, _: GuestMemory, number: int) -> None:
         raise Asked(number)
 
 

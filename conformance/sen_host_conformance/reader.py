@@ -12,7 +12,7 @@ from typing import Any
 from sen_host import Limits, errors
 from sen_host.backend import Capability
 from sen_host.errors import CallerFault, InvalidLimit, SenHostError
-from sen_host_conformance.case import ANY, ASKED, TEST, WASI, Case, File, Fixture, Step, World
+from sen_host_conformance.case import ANY, TEST, WASI, Case, File, Fixture, Step, World
 from sen_host_conformance.fixtures import CASES, find_fixture
 from sen_host_conformance.offered import RAISED, TRACES
 
@@ -143,7 +143,9 @@ class _Reader:
         self._check(isinstance(steps, list) and bool(steps), "it has no [[case.step]]")
         instances = table.get("instances", 1)
         self._check(_is_count(instances), "instances must be 1 or more")
-        read = tuple(self._step(step, position, fixture, world) for position, step in enumerate(steps))
+        read = tuple(
+            self._step(step, position, fixture, world) for position, step in enumerate(steps)
+        )
         for step in read[:-1]:
             refused = step.do == "load" and "raises" in step.expect
             self._check(not refused, "a load that is refused must be the last step")
@@ -186,7 +188,9 @@ class _Reader:
         _check_keys(f"{self._where}: world", content, _WORLD_KEYS)
         files, environ, stdin = (content.get(key, {}) for key in _WORLD_KEYS)
         self._check(isinstance(files, dict), "world.files must be a table")
-        texts = isinstance(environ, dict) and all(isinstance(item, str) for item in environ.values())
+        texts = isinstance(environ, dict) and all(
+            isinstance(item, str) for item in environ.values()
+        )
         self._check(texts, "world.environ must be a table of texts")
         self._check(not stdin or isinstance(stdin, str), "world.stdin must be a text")
         return World(
@@ -259,9 +263,7 @@ class _Reader:
             self._check(type(expanded) is kind, f"{name} must be of the type {kind.__name__}")
         return self._bytes(name, expanded) if name in _HEX_ARGUMENTS else expanded
 
-    def _expectation(
-        self, table: Any, form: _StepForm, world: World | None
-    ) -> dict[str, Any]:
+    def _expectation(self, table: Any, form: _StepForm, world: World | None) -> dict[str, Any]:
         self._check(isinstance(table, dict), "it expects nothing; say what must come of it")
         traces = () if world is None else TRACES[world.functions]
         outcomes = dict.fromkeys((form.outcome, "done", "raises"))

@@ -91,6 +91,7 @@ class PluginSubject(Subject):
         return "manifest", to_wire(self._plugin.manifest)
 
     def renew(self) -> tuple[str, Any]:
+        self._loaded.grant(Capabilities())
         self._loaded.restart()
         return "manifest", to_wire(self._loaded.manifest)
 

@@ -23,18 +23,26 @@ def changing(change: Callable[[HostFunction], HostFunction]) -> type[PlainModule
 class ArgumentsSwapped(PlainBackend):
     """The host gets the arguments in the reverse order, where their types allow it."""
 
-    area, says = "host-functions", r"^called: expected \[\['subtract', 3, 5\]\], seen \[\['subtract', 5, 3\]"
+    area, says = (
+        "host-functions",
+        r"^called: expected \[\['subtract', 3, 5\]\], seen \[\['subtract', 5, 3\]",
+    )
     Module = changing(
-        lambda item: item
-        if item.type.params != item.type.params[::-1]
-        else item._replace(call=lambda *arguments: item.call(*arguments[::-1]))
+        lambda item: (
+            item
+            if item.type.params != item.type.params[::-1]
+            else item._replace(call=lambda *arguments: item.call(*arguments[::-1]))
+        )
     )
 
 
 class ArgumentsSigned(PlainBackend):
     """The host gets the engine's signed integers."""
 
-    area, says = "host-functions", r"^called: expected \[\['note', 4294967295\]\], seen \[\['note', -1\]\]"
+    area, says = (
+        "host-functions",
+        r"^called: expected \[\['note', 4294967295\]\], seen \[\['note', -1\]\]",
+    )
     Module = changing(
         lambda item: item._replace(call=lambda *arguments: item.call(*map(_signed, arguments)))
     )
@@ -44,7 +52,7 @@ def _signed(value: int) -> int:
     return value - 2**32 if 2**31 <= value < 2**32 else value
 
 
-class HostErrorIsATrap(PlainBackend):
+class HostErrorIsLost(PlainBackend):
     """What a host function raises does not come through: the call just returns."""
 
     area, says = "host-functions", r"^outcome: expected .*seen"
@@ -59,15 +67,39 @@ class HostErrorIsATrap(PlainBackend):
                 return 0 if type.results else None
 
 
-class FunctionsOfTheFirstInstance(PlainBackend):
-    """All instances of a module call the functions of the first one."""
+class WideArgumentsCut(PlainBackend):
+    """The host gets the lower halves of arguments of 64 bits."""
 
-    area, says = "wasi", r"."
+    area, says = "host-functions", r"^called: expected .*18446744073709551615"
+    Module = changing(
+        lambda item: item._replace(
+            call=lambda *arguments: item.call(*(value & 0xFFFF_FFFF for value in arguments))
+        )
+    )
+
+
+class HostWritesAreLost(PlainBackend):
+    """What a function of the host writes to the memory does not reach the guest."""
+
+    area, says = "wasi", r"^bytes: expected '08000000', seen '00000000'$"
 
     class Module(PlainModule):
-        first: Sequence[HostFunction] | None = None
+        called = False
 
         def instantiate_with(self, imports: Sequence[HostFunction]) -> contract.Instance:
-            if self.first is None:
-                self.first = imports
-            return super().instantiate_with(self.first)
+            def noting(item: HostFunction) -> HostFunction:
+                def call(*arguments: int) -> int | None:
+                    self.called = True
+                    try:
+                        return item.call(*arguments)
+                    finally:
+                        self.called = False
+
+                return item._replace(call=call)
+
+            return super().instantiate_with([noting(item) for item in imports])
+
+    class Instance(PlainInstance):
+        def write(self, offset: int, data: bytes) -> None:
+            if not getattr(self.module, "called", False):
+                super().write(offset, data)
