@@ -258,6 +258,11 @@ class Guest:
         self.fuel_left: int | None = None
         self.fuel_used: int | None = None
 
+    @property
+    def instance(self) -> Instance:
+        """The instance, as the backend made it."""
+        return self._instance
+
     def start(self) -> None:
         """Call the start function.
 

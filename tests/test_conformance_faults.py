@@ -18,14 +18,14 @@ from sen_host_conformance.report import Report
 from sen_host_conformance.runner import run
 from sen_host_conformance.selection import select
 from sen_host_conformance.worker import Worker
-from tests.broken import counters, exchanges, lifecycle, memory, profile, traps, values
+from tests.broken import counters, exchanges, imports, lifecycle, memory, profile, traps, values
 from tests.broken.base import PlainBackend, PlainCompositeBackend
 from tests.broken.counters import CountersLostAfterTrap, FuelReadOneTooHigh
 from tests.broken.honest import LACKS, LacksMuch
 from tests.broken.memory import SizeOf16Pages
 from tests.broken.traps import DivisionAndOverflowSwapped
 
-FILES = (counters, exchanges, lifecycle, memory, profile, traps, values)
+FILES = (counters, exchanges, imports, lifecycle, memory, profile, traps, values)
 
 
 def planted(file: ModuleType) -> Iterator[type[PlainBackend]]:

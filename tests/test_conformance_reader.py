@@ -166,3 +166,65 @@ def test_no_case_names_an_engine() -> None:
         text = case.source.read_text().lower()
         assert "wasmtime" not in text, case.source
         assert "wasmer" not in text, case.source
+
+
+WORLD = """
+plugin = "survey"
+functions = "wasi"
+needs = ["host-functions"]
+rule = "a rule"
+
+[world]
+stdin = "typed"
+environ = { HOME = "/home" }
+files = { "a/text" = "x", "bytes" = { hex = "00ff" }, "link" = { link = "a" }, "empty/" = "" }
+
+[[case]]
+name = "first"
+shows = "something"
+
+[[case.step]]
+do = "execute"
+args = []
+expect.result.Success = ""
+expect.fuel_used = 7
+expect.stdout = ""
+"""
+
+
+def test_a_world(folder: Path) -> None:
+    write(folder, WORLD)
+    (case,) = read_cases(folder)
+    world = case.world
+    assert world is not None
+    assert (world.functions, world.stdin, world.environ) == ("wasi", "typed", (("HOME", "/home"),))
+    assert world.files == (
+        ("a/text", "text", "x"),
+        ("bytes", "hex", "00ff"),
+        ("link", "link", "a"),
+        ("empty/", "folder", ""),
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('functions = "wasi"', "", "a world needs functions = 'wasi'"),
+        ('functions = "wasi"', 'functions = "test"', "a world needs functions = 'wasi'"),
+        ('[world]\nstdin = "typed"', "[world]\nstdin = 1", "world.stdin must be a text"),
+        ('environ = { HOME = "/home" }', "environ = { HOME = 1 }", "must be a table of texts"),
+        ('"a/text"', '"../text"', "must be a path below the working directory"),
+        ('"a/text"', '"/text"', "must be a path below the working directory"),
+        ('"empty/" = ""', '"empty/" = "x"', "is a folder"),
+        ('{ link = "a" }', '{ to = "a" }', "must be a text, or a table with link or hex"),
+        ('hex = "00ff"', 'hex = "0g"', "must be hexadecimal digits"),
+        ("expect.stdout", "expect.called", "there is no key 'called' here"),
+        ("environ =", "colour =", "world: there is no key 'colour'"),
+    ],
+)
+def test_a_fault_in_a_world_is_told(folder: Path, old: str, new: str, told: str) -> None:
+    assert WORLD.count(old) == 1
+    write(folder, WORLD.replace(old, new))
+    with pytest.raises(CaseError) as caught:
+        read_cases(folder)
+    assert told in str(caught.value)

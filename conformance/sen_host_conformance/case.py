@@ -5,13 +5,52 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from sen_host import Limits
 from sen_host.backend import Capability
 
 ANY = "any"
 """An expected figure that may be anything, because no rule fixes it."""
+
+
+ASKED = "asked"
+"""Grants that a plugin is given what its manifest asks for."""
+
+TEST: Literal["test"] = "test"
+WASI: Literal["wasi"] = "wasi"
+"""What a module can be offered to import: the suite's own functions, or those of WASI."""
+
+
+class File(NamedTuple):
+    """A file that is there when a case begins.
+
+    Attributes:
+        path: relative, with ``/``.
+        kind: what ``content`` is: a text, hexadecimal digits, where a link leads, or
+            nothing for an empty folder.
+    """
+
+    path: str
+    kind: Literal["text", "hex", "link", "folder"]
+    content: str
+
+
+@dataclass(frozen=True)
+class World:
+    """What the host offers to a module.
+
+    Attributes:
+        functions: TEST or WASI; the rest is for WASI.
+        files: in the working directory.
+        environ: variables of the environment, name and value.
+        stdin: the standard input.
+    """
+
+    functions: Literal["test", "wasi"]
+    files: tuple[File, ...] = ()
+    environ: tuple[tuple[str, str], ...] = ()
+    stdin: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +111,7 @@ class Case:
         instances: how many of the fixture are loaded and take each step in turn.
         steps: the first one loads the fixture.
         source: the file that it stands in.
+        world: what the module may import; None for nothing.
     """
 
     area: str
@@ -84,6 +124,7 @@ class Case:
     instances: int
     steps: tuple[Step, ...]
     source: Path = field(compare=False)
+    world: World | None = None
 
     @property
     def id(self) -> str:
@@ -93,7 +134,7 @@ class Case:
     @property
     def loads(self) -> tuple[object, ...]:
         """What it loads: equal for cases that could share it."""
-        return self.fixture, self.limits
+        return self.fixture, self.limits, self.world
 
 
 def _short(value: object) -> str:

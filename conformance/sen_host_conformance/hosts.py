@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Literal, NamedTuple, NoReturn
 
 from sen_host import Config, Limits, PluginLoader, backends, open_backend
 from sen_host.backend import Backend, Binding
 from sen_host.errors import BackendUnavailable, ConfigError, UnknownBackend
+from sen_host.host_functions import HostFunctions
 
 
 class Host(NamedTuple):
@@ -22,7 +23,11 @@ class Host(NamedTuple):
     binding: str
     isolation: Literal["none", "process"]
 
-    def loader(self, limits: Limits | None = None) -> PluginLoader:
+    def loader(
+        self,
+        limits: Limits | None = None,
+        host_functions: Callable[[], HostFunctions] | None = None,
+    ) -> PluginLoader:
         """A loader on this host; configuration files, variables and the cache play no part."""
         return PluginLoader(
             _class(self.backend) if ":" in self.backend else self.backend,
@@ -30,6 +35,7 @@ class Host(NamedTuple):
             isolation=self.isolation,
             limits=limits,
             cache=False,
+            host_functions=host_functions,
             config=Config.defaults(),
         )
 

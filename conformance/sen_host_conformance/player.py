@@ -15,6 +15,7 @@ from sen_host.backend import Binding, Capability
 from sen_host.errors import SenHostError
 from sen_host_conformance.case import ANY, Case, Step
 from sen_host_conformance.hosts import Host
+from sen_host_conformance.offered import RAISED, TRACES
 from sen_host_conformance.subject import Subject, subject
 
 PASSED, FAILED, DECLARED = "passed", "failed", "declared"
@@ -22,6 +23,7 @@ PASSED, FAILED, DECLARED = "passed", "failed", "declared"
 
 _OUTCOMES = ("result", "manifest", "returns", "bytes", "raises", "done")
 _FUEL = ("fuel_used", "fuel_left")
+_TRACED = tuple(name for names in TRACES.values() for name in names)
 _TEXTS = frozenset({"message", "detail", "hint", "plugin"})
 _SHOWN = 1_000
 
@@ -87,6 +89,8 @@ class Player:
         closing: list[Fault] = []
         kept = self._take(case, closing)
         subjects = [kept] if kept else [subject(case, self._host) for _ in range(case.instances)]
+        for item in subjects:
+            item.begin()
         seen: list[dict[str, Any]] = []
         faults = closing
         for number, step in enumerate(case.steps):
@@ -96,6 +100,8 @@ class Player:
             faults += _judge(number, step, observed, case.limits.fuel)
             if "crashed" in observed[0] or (step.do == "load" and "raises" in observed[0]):
                 break
+        for item in subjects:
+            item.end()
         if not faults and self._may_keep(case):
             self._kept, self._kept_key = subjects[0], case.loads
         else:
@@ -202,18 +208,23 @@ def _observe(item: Subject, step: Step, do: str) -> dict[str, Any]:
         try:
             name, outcome = item.do(do, step.arguments)
             observed = {name: outcome}
-        except SenHostError as error:
+        except (SenHostError, *RAISED.values()) as error:
             observed = {"raises": _facts(error)}
         figures = item.figures()
     except Exception as error:
         observed = {"crashed": f"{type(error).__name__}: {error}"}
     used, left, memory = figures
-    return {**observed, "fuel_used": used, "fuel_left": left, "memory_bytes": memory}
+    known = {"fuel_used": used, "fuel_left": left, "memory_bytes": memory}
+    return {**observed, **known, **item.traces()}
 
 
-def _facts(error: SenHostError) -> dict[str, Any]:
+def _facts(error: Exception) -> dict[str, Any]:
     attributes = {key: value for key, value in vars(error).items() if key not in _TEXTS}
-    return {"error": type(error).__name__, "message": error.message, **present(attributes)}
+    return {"error": type(error).__name__, "message": _message(error), **present(attributes)}
+
+
+def _message(error: Exception) -> str:
+    return error.message if isinstance(error, SenHostError) else str(error)
 
 
 def _judge(
@@ -241,6 +252,9 @@ def _judge(
             wanted = _left(step, first, budget)
         if wanted != ANY and first[name] != wanted:
             faults.append(Fault(number, name, wanted, first[name]))
+    for name in _TRACED:
+        if name in step.expect:
+            faults += _whole(number, name, step.expect[name], first[name])
     return faults
 
 
@@ -348,6 +362,7 @@ _REFUSALS: Mapping[Capability, str] = {
     Capability.BULK_MEMORY: "ModuleCompilation",
     Capability.REFERENCE_TYPES: "ModuleCompilation",
     Capability.MULTI_VALUE: "ModuleCompilation",
+    Capability.HOST_FUNCTIONS: "ImportNotGranted",
 }
 """The error by which it shows that a capability is lacking."""
 

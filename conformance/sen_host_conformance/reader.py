@@ -12,8 +12,9 @@ from typing import Any
 from sen_host import Limits, errors
 from sen_host.backend import Capability
 from sen_host.errors import CallerFault, InvalidLimit, SenHostError
-from sen_host_conformance.case import ANY, Case, Fixture, Step
+from sen_host_conformance.case import ANY, TEST, WASI, Case, File, Fixture, Step, World
 from sen_host_conformance.fixtures import CASES, find_fixture
+from sen_host_conformance.offered import RAISED, TRACES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -40,6 +41,7 @@ class _StepForm:
 
 PLUGIN_STEPS: Mapping[str, _StepForm] = {
     "load": _StepForm(outcome="manifest"),
+    "grant": _StepForm(("capabilities",)),
     "execute": _StepForm(("args",), outcome="result", enters_guest=True),
     "resume": _StepForm(("effect_id", "result"), outcome="result", enters_guest=True),
     "close": _StepForm(),
@@ -60,8 +62,9 @@ MODULE_STEPS: Mapping[str, _StepForm] = {
 """What can be done with a fixture, by what it is loaded as."""
 
 _FIGURES = ("fuel_used", "fuel_left", "memory_bytes")
-_CASE_KEYS = ("name", "shows", "rule", "limits", "needs", "instances", "plugin", "module", "step")
-_SHARED_KEYS = ("rule", "limits", "needs", "plugin", "module")
+_SHARED_KEYS = ("rule", "limits", "needs", "plugin", "module", "functions", "world")
+_CASE_KEYS = ("name", "shows", "instances", "step", *_SHARED_KEYS)
+_WORLD_KEYS = ("files", "environ", "stdin")
 _REPEAT_KEYS = ("repeat", "times", "before", "after")
 _HEX_ARGUMENTS = ("payload", "bytes")
 _ARGUMENTS = {
@@ -134,12 +137,15 @@ class _Reader:
             self._check(both, "limits must be a table")
             table["limits"] = {**self._shared["limits"], **table["limits"]}
         fixture = self._fixture(table)
+        world = self._world(table)
         limits = self._limits(table.get("limits", {}))
         steps = table.get("step")
         self._check(isinstance(steps, list) and bool(steps), "it has no [[case.step]]")
         instances = table.get("instances", 1)
         self._check(_is_count(instances), "instances must be 1 or more")
-        read = tuple(self._step(step, position, fixture) for position, step in enumerate(steps))
+        read = tuple(
+            self._step(step, position, fixture, world) for position, step in enumerate(steps)
+        )
         for step in read[:-1]:
             refused = step.do == "load" and "raises" in step.expect
             self._check(not refused, "a load that is refused must be the last step")
@@ -158,6 +164,7 @@ class _Reader:
             instances=instances,
             steps=read,
             source=self._path,
+            world=world,
         )
 
     def _fixture(self, table: Mapping[str, Any]) -> Fixture:
@@ -169,6 +176,46 @@ class _Reader:
         except FileNotFoundError as error:
             raise CaseError(f"{self._where}: {error}") from error
         return Fixture(name, binary, text, is_plugin=kinds == ["plugin"])
+
+    def _world(self, table: Mapping[str, Any]) -> World | None:
+        functions = table.get("functions")
+        self._check("world" not in table or functions == WASI, "a world needs functions = 'wasi'")
+        if functions is None:
+            return None
+        self._check(functions in (TEST, WASI), f"functions must be {TEST!r} or {WASI!r}")
+        content = self._expand(table.get("world", {}))
+        self._check(isinstance(content, dict), "world must be a table")
+        _check_keys(f"{self._where}: world", content, _WORLD_KEYS)
+        files, environ, stdin = (content.get(key, {}) for key in _WORLD_KEYS)
+        self._check(isinstance(files, dict), "world.files must be a table")
+        texts = isinstance(environ, dict) and all(
+            isinstance(item, str) for item in environ.values()
+        )
+        self._check(texts, "world.environ must be a table of texts")
+        self._check(not stdin or isinstance(stdin, str), "world.stdin must be a text")
+        return World(
+            functions,
+            tuple(self._file(path, value) for path, value in files.items()),
+            tuple(environ.items()),
+            stdin or "",
+        )
+
+    def _file(self, path: str, value: Any) -> File:
+        where = f"world.files: {path!r}"
+        inside = not path.startswith("/") and ".." not in path.split("/")
+        self._check(inside, f"{where} must be a path below the working directory")
+        if path.endswith("/"):
+            self._check(value == "", f"{where} is a folder: its content must be ''")
+            return File(path, "folder", "")
+        if isinstance(value, str):
+            return File(path, "text", value)
+        known = isinstance(value, dict) and list(value) in (["link"], ["hex"])
+        self._check(known, f"{where} must be a text, or a table with link or hex")
+        ((kind, content),) = value.items()
+        self._check(isinstance(content, str), f"{where}: {kind} must be a text")
+        if kind == "hex":
+            self._bytes(where, content)
+        return File(path, kind, content)
 
     def _limits(self, table: Any) -> Limits:
         self._check(isinstance(table, dict), "limits must be a table")
@@ -189,7 +236,7 @@ class _Reader:
             self._check(name in known, f"there is no capability {name!r}{_hint(name, known)}")
             yield known[name]
 
-    def _step(self, table: Any, position: int, fixture: Fixture) -> Step:
+    def _step(self, table: Any, position: int, fixture: Fixture, world: World | None) -> Step:
         outer, self._where = self._where, f"{self._where}: step {position + 1}"
         self._check(isinstance(table, dict), "it is not a table")
         do = self._text(table, "do")
@@ -205,7 +252,7 @@ class _Reader:
         thread = table.get("thread", "own")
         known = thread in ("own", "other", "each") or (_is_count(thread) and thread > 1)
         self._check(known, "thread must be 'own', 'other', 'each', or a number above 1")
-        expect = self._expectation(table.get("expect"), form)
+        expect = self._expectation(table.get("expect"), form, world)
         self._where = outer
         return Step(do, arguments, expect, thread)
 
@@ -216,10 +263,11 @@ class _Reader:
             self._check(type(expanded) is kind, f"{name} must be of the type {kind.__name__}")
         return self._bytes(name, expanded) if name in _HEX_ARGUMENTS else expanded
 
-    def _expectation(self, table: Any, form: _StepForm) -> dict[str, Any]:
+    def _expectation(self, table: Any, form: _StepForm, world: World | None) -> dict[str, Any]:
         self._check(isinstance(table, dict), "it expects nothing; say what must come of it")
+        traces = () if world is None else TRACES[world.functions]
         outcomes = dict.fromkeys((form.outcome, "done", "raises"))
-        _check_keys(f"{self._where}: expect", table, (*outcomes, *_FIGURES))
+        _check_keys(f"{self._where}: expect", table, (*outcomes, *_FIGURES, *traces))
         given = [name for name in outcomes if name in table]
         self._check(len(given) == 1, f"it must expect one of {', '.join(outcomes)}")
         expanded: dict[str, Any] = self._expand(table)
@@ -251,6 +299,7 @@ class _Reader:
             "raises must be a table with the error's class as error",
         )
         known = [name for name, value in vars(errors).items() if _is_error(value)]
+        known += RAISED
         name = raises["error"]
         self._check(name in known, f"there is no error {name!r}{_hint(name, known)}")
 
@@ -307,6 +356,6 @@ def _is_error(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, SenHostError)
 
 
-def _error(name: str) -> type[SenHostError]:
-    found: type[SenHostError] = getattr(errors, name)
+def _error(name: str) -> type[Exception]:
+    found: type[Exception] = RAISED.get(name) or getattr(errors, name)
     return found

@@ -10,14 +10,17 @@ from typing import Any
 import msgpack
 
 from sen_host.abi import EXECUTE, MANIFEST, RESUME, Guest, instantiation_fault
-from sen_host.backend import FuncType, Instance, Module, Trap
-from sen_host.messages import EffectResult, decode, to_wire
+from sen_host.backend import FuncType, Import, Module, Trap
+from sen_host.host_calls import serve
+from sen_host.imports import check_imports
+from sen_host.messages import Capabilities, EffectResult, decode, to_wire
 from sen_host.plugin import Plugin
-from sen_host.preparation import rewrite
+from sen_host.preparation import function_imports, rewrite
 from sen_host.wasm.profile import check_profile
 from sen_host.wasm.reader import parse
-from sen_host_conformance.case import Case
+from sen_host_conformance.case import ASKED, Case
 from sen_host_conformance.hosts import Host
+from sen_host_conformance.offered import Offered, offer
 
 
 class Subject(ABC):
@@ -26,6 +29,21 @@ class Subject(ABC):
     def __init__(self, case: Case, host: Host) -> None:
         self._case = case
         self._host = host
+        self._offered: Offered | None = None if case.world is None else offer(case.world)
+
+    def begin(self) -> None:
+        """A case begins."""
+        if self._offered is not None:
+            self._offered.begin()
+
+    def end(self) -> None:
+        """The case is over; ``renew`` may follow, in the next one."""
+        if self._offered is not None:
+            self._offered.end()
+
+    def traces(self) -> Mapping[str, Any]:
+        """What the latest step did with what the host offers: ``offered.TRACES``."""
+        return {} if self._offered is None else self._offered.seen()
 
     def do(self, step: str, arguments: Mapping[str, Any]) -> tuple[str, Any]:
         """Do a step of ``reader.PLUGIN_STEPS`` or ``reader.MODULE_STEPS``.
@@ -65,14 +83,23 @@ class PluginSubject(Subject):
         return plugin.fuel_used, plugin.fuel_left, plugin.memory_bytes
 
     def load(self) -> tuple[str, Any]:
-        self._plugin = _loader(self._host, self._case.limits).load(
-            self._case.fixture.binary.read_bytes()
-        )
+        if self._offered is None:
+            loader = _loader(self._host, self._case.limits)
+        else:
+            loader = self._host.loader(self._case.limits, self._offered)
+        self._plugin = loader.load(self._case.fixture.binary.read_bytes())
         return "manifest", to_wire(self._plugin.manifest)
 
     def renew(self) -> tuple[str, Any]:
+        self._loaded.grant(Capabilities())
         self._loaded.restart()
         return "manifest", to_wire(self._loaded.manifest)
+
+    def grant(self, capabilities: Any) -> tuple[str, Any]:
+        asked = self._loaded.manifest.capabilities
+        wire = msgpack.packb(capabilities)
+        self._loaded.grant(asked if capabilities == ASKED else decode(Capabilities, wire))
+        return "done", True
 
     def execute(self, args: list[str]) -> tuple[str, Any]:
         return "result", to_wire(self._loaded.execute(args))
@@ -96,7 +123,7 @@ class ModuleSubject(Subject):
     """Any module, prepared as the loader prepares plugins, through the contract of backends."""
 
     _module: Module | None = None
-    _instance: Instance | None = None
+    _imports: tuple[Import, ...] = ()
     _guest: Guest | None = None
 
     def figures(self) -> tuple[int | None, int | None, int | None]:
@@ -112,9 +139,13 @@ class ModuleSubject(Subject):
         parsed = parse(data)
         check_profile(parsed)
         backend.validate(data)
+        self._imports = function_imports(parsed)
+        if self._imports:
+            check_imports(self._imports, self._types_offered(), backend.binding)
         instrumented = rewrite(parsed, limits, backend.binding)
         self._module = backend.compile(instrumented.wasm, limits)
         self._has_start = instrumented.has_start
+        self._binding = backend.binding
         self._types = {
             export.name: type
             for export in parsed.exports
@@ -129,15 +160,34 @@ class ModuleSubject(Subject):
         """A fresh instance in place of the one there was."""
         self._drop()
         assert self._module is not None
-        limits = self._case.limits
-        try:
-            self._instance = self._module.instantiate()
-        except Trap as trap:
-            raise instantiation_fault(trap, limits) from trap
-        self._guest = Guest(self._instance, limits, has_resume=RESUME in self._types)
+        self._guest = self._fresh(self._module)
         if self._has_start:
             self._guest.start()
         return "done", True
+
+    def _fresh(self, module: Module) -> Guest:
+        limits, has_resume = self._case.limits, RESUME in self._types
+        if self._imports:
+            return serve(
+                module,
+                self._imports,
+                self._offered,
+                self._binding,
+                limits,
+                has_resume=has_resume,
+            )
+        try:
+            instance = module.instantiate()
+        except Trap as trap:
+            raise instantiation_fault(trap, limits) from trap
+        return Guest(instance, limits, has_resume=has_resume)
+
+    def _types_offered(self) -> Mapping[tuple[str, str], FuncType] | None:
+        if self._offered is None:
+            return None
+        functions = self._offered()
+        functions.close()
+        return functions.types
 
     def call(
         self,
@@ -160,10 +210,10 @@ class ModuleSubject(Subject):
         return "bytes", guest.resume(effect_id, payload)
 
     def read(self, at: int, length: int) -> tuple[str, Any]:
-        return "bytes", self._opened.read(at, length)
+        return "bytes", self._alive.instance.read(at, length)
 
     def write(self, at: int, bytes: bytes) -> tuple[str, Any]:
-        self._opened.write(at, bytes)
+        self._alive.instance.write(at, bytes)
         return "done", True
 
     def close(self) -> tuple[str, Any]:
@@ -174,7 +224,7 @@ class ModuleSubject(Subject):
         return "done", True
 
     def _drop(self) -> None:
-        guest, self._guest, self._instance = self._guest, None, None
+        guest, self._guest = self._guest, None
         if guest is not None:
             guest.close()
 
@@ -182,11 +232,6 @@ class ModuleSubject(Subject):
     def _alive(self) -> Guest:
         assert self._guest is not None
         return self._guest
-
-    @property
-    def _opened(self) -> Instance:
-        assert self._instance is not None
-        return self._instance
 
 
 # Kept, because a worker process that has refused one module can take the next.

@@ -7,7 +7,7 @@ classes in processes of its own, so these files import no pytest.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from sen_host import backend as contract
@@ -21,6 +21,7 @@ from sen_host.backend import (
     CompositeInstance,
     Exchanged,
     FuncType,
+    HostFunction,
     Trap,
 )
 from sen_host.limits import Limits
@@ -82,6 +83,9 @@ class PlainModule(contract.Module):
 
     def instantiate(self) -> contract.Instance:
         return self.wrap(self.inner.instantiate())
+
+    def instantiate_with(self, imports: Sequence[HostFunction]) -> contract.Instance:
+        return self.wrap(self.inner.instantiate_with(imports))
 
     def wrap(self, inner: contract.Instance) -> PlainInstance:
         """An instance of the class that the backend is to have."""
