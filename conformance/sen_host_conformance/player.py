@@ -71,7 +71,7 @@ class Played:
 class Player:
     """Plays cases on one host.
 
-    In a worker process a load is dear. There, a case that is followed by one with the
+    In a worker process a load is dear, and so is one of a plugin for WASI. There, a case that is followed by one with the
     same fixture and limits leaves it what it has loaded, if nothing went wrong; that
     one begins with a fresh instance.
     """
@@ -128,7 +128,7 @@ class Player:
     def _may_keep(self, case: Case) -> bool:
         loads = [step for step in case.steps if step.do in ("load", "close")]
         return (
-            self._keeps
+            (self._keeps or case.world is not None)
             and case.instances == 1
             and len(loads) == 1
             and "raises" not in loads[0].expect
