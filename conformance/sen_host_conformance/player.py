@@ -71,9 +71,9 @@ class Played:
 class Player:
     """Plays cases on one host.
 
-    In a worker process a load is dear, and so is one of a plugin for WASI. There, a case that is followed by one with the
-    same fixture and limits leaves it what it has loaded, if nothing went wrong; that
-    one begins with a fresh instance.
+    In a worker process a load is dear, and so is that of a plugin for WASI. There, a case
+    that is followed by one with the same fixture and limits leaves it what it has loaded,
+    if nothing went wrong; that one begins with a fresh instance.
     """
 
     def __init__(self, host: Host) -> None:
