@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from itertools import count
 
@@ -27,6 +28,12 @@ settings.load_profile("steady")
 
 _caches = tempfile.mkdtemp(prefix="sen-host-tests-")
 _numbers = count()
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C work in the processes of tests, also where the shell has switched it off."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
 
 from sen_host.discovery import Failure, find_plugins
-from sen_host.errors import CommandConflict, SenHostError
+from sen_host.errors import CommandConflict, PluginFileError, SenHostError
 from sen_host.records import record
 from sen_host.registry.files import state_of
 
@@ -130,6 +130,8 @@ class Follower:
         try:
             change = self._refresh(path)
         except SenHostError as error:
+            if isinstance(error, PluginFileError) and _is_gone(path):
+                return  # it went while it was read: that is seen at the next look
             if isinstance(error, CommandConflict):
                 self._conflicts[path] = error.command
             self._broken.add(path)
