@@ -68,6 +68,11 @@ def test_a_planted_fault_is_caught(fault: type[PlainBackend]) -> None:
     pytest.fail("\n".join([f"no case of {fault.area!r} says {fault.says!r}; they say", *said]))
 
 
+def test_each_area_catches_a_fault() -> None:
+    areas = {case.area for case in all_cases()}
+    assert areas - {fault.area for fault in FAULTS} == set()
+
+
 def failures(report: Report) -> list[str]:
     return [
         f"{result.case.id} on {host}: {line}"

@@ -261,3 +261,9 @@ class EffectIdOf16Bits(PlainCompositeBackend):
                 effect_id, *payload = arguments
                 arguments = (effect_id & 0xFFFF, *payload)
             return super().enter(name, *arguments)
+
+
+class EffectOfAnotherId(EffectIdOf16Bits):
+    """The same, where effects are followed to their end."""
+
+    area, says = "effects", r"^(result|fuel_used): "

@@ -9,7 +9,8 @@ from time import monotonic
 from typing import ClassVar
 
 from sen_host import backend as contract
-from sen_host.backend import START, FuncType, Trap
+from sen_host.abi import FUNCTIONS, MANIFEST, enter
+from sen_host.backend import COUNTER_MAX, START, FuncType, Trap
 from sen_host.errors import EngineFault, TrapKind, WrongThread
 from sen_host.limits import MIB, Limits
 from tests.broken.base import PlainBackend, PlainInstance, PlainModule
@@ -32,6 +33,23 @@ class InstanceUsedAgain(PlainBackend):
     class Instance(PlainInstance):
         def close(self) -> None:
             """It is to be used again."""
+
+
+class GlobalsUsedAgain(InstanceUsedAgain):
+    """What a call has set, a fresh instance finds."""
+
+    area, says = "globals", r"^returns: "
+
+
+class ManifestAskedByEach(PlainBackend):
+    """Each instance is asked for its manifest as soon as it is made."""
+
+    area, says = "api-version", r"^(result|outcome|fuel_used): "
+
+    class Instance(PlainInstance):
+        def __init__(self, module: PlainModule, inner: contract.Instance) -> None:
+            super().__init__(module, inner)
+            enter(self, MANIFEST, FUNCTIONS[MANIFEST], fuel=COUNTER_MAX, stack=MIB)
 
 
 class InstanceShared(PlainBackend):

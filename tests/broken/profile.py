@@ -21,6 +21,12 @@ class ValidatesNothing(PlainBackend):
         """Nothing is wrong with it."""
 
 
+class ValidatesAfterImports(ValidatesNothing):
+    """Nothing is told of invalid code, so what comes next is told: the import."""
+
+    area, says = "imports", r"^raises.error: expected 'ModuleCompilation'"
+
+
 class Refusing(PlainBackend):
     """A backend that does not know a feature of WebAssembly 2.0."""
 
