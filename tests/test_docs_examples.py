@@ -15,9 +15,11 @@ ROOT = Path(__file__).parent.parent
 PAGES = (
     "audit.md",
     "click.md",
+    "configuration.md",
     "conformance.md",
     "discovery.md",
     "effects.md",
+    "errors.md",
     "host-functions.md",
     "hot-reload.md",
     "permissions.md",
