@@ -54,7 +54,7 @@ class Engine:
         try:
             _native.uniffi_set_event_loop(_Loop())  # type: ignore[arg-type]
             self._failures = (wasmer_sdk.WasmerError, _native.SdkError, _native.InternalError)
-            for name in ("write_stdin", "read_stdout", "read_stderr", "close_stdin"):
+            for name in ("write_stdin", "read_stdout", "close_stdin"):
                 getattr(_native.ProcessCore, name)
             self._cache = _CacheDirectory()
             try:
@@ -155,18 +155,6 @@ class Process:
             have = b"".join(parts)
         self._unread = have[length:]
         return have[:length]
-
-    def skip_stderr(self, length: int) -> None:
-        """Read ``length`` bytes from stderr, which the process is known to have written."""
-        while length > 0 and (part := self._read(self._core.read_stderr, length)):
-            length -= len(part)
-
-    def rest_of_stderr(self) -> int:
-        """How many bytes stderr still holds, of a process that has ended."""
-        count = 0
-        while part := self._read(self._core.read_stderr, _READ_BYTES):
-            count += len(part)
-        return count
 
     def _read(self, read: Callable[[int], Coroutine[Any, Any, bytes | None]], length: int) -> bytes:
         """At least one byte and at most ``length``; none if the pipe has ended."""

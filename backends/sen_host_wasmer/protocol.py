@@ -27,8 +27,7 @@ The guest greets with a READY reply. The operations:
 * WRITE the payload to the offset in the first argument. One reply.
 * EXCHANGE: allocate for the payload, write it, call the function with the
   prefix arguments, the pointer and the length, reply with the message, free
-  both, and reply DONE. When the allocation has returned, one byte on stderr
-  says so: the engine's text for a trap does not tell which call trapped.
+  both, and reply DONE.
 
 In the middle of a CALL the guest may call a function of the host. Then a reply UPCALL
 comes, with the number of the import as its result and the arguments as its data, each
@@ -41,9 +40,10 @@ Where a module imports functions there must be no EXCHANGE: its payload would be
 
 Functions are numbered as :class:`sen_host_wasmer.shim.Shim` lists them. A trap
 ends the guest. Where it is by ``unreachable``, which is also how exhausted fuel
-and stack end, a reply EXHAUSTED comes first; else there is none, and what was
-left is lost. A function of an EXCHANGE that returns with its fuel overdrawn ends
-in that way as well. End of file on stdin ends the guest too.
+and stack end, a reply EXHAUSTED comes first, with the number of the function in place
+of a pointer; else there is none, and what was left is lost. A function of an EXCHANGE
+that returns with its fuel overdrawn ends in that way as well. End of file on stdin ends
+the guest too.
 """
 
 from __future__ import annotations

@@ -40,16 +40,13 @@ from sen_host_wasmer.protocol import (
     request,
 )
 from sen_host_wasmer.shim import Shim, attach
-from sen_host_wasmer.traps import first_line, parse_trap
+from sen_host_wasmer.traps import callee, first_line, parse_trap
 from sen_host_wasmer.validation import COMPILATION, compilation_reason, poison
 
 _MASKS = {"i32": 0xFFFF_FFFF, "i64": 0xFFFF_FFFF_FFFF_FFFF}
 
 _INSTANTIATION = "Failed to create the instance - "
 _EXECUTION = "command execution failed: "
-
-_MARKS_TO_KEEP = 1 << 15
-"""Marks left unread in stderr, a pipe of 64 KiB; a full one would block the guest."""
 
 
 class SdkBackend(Backend):
@@ -145,9 +142,10 @@ class SdkInstance(CompositeInstance):
         self._imports = [
             (item.call, Struct(f"<{len(item.type.params)}Q").unpack) for item in imports
         ]
-        self._numbers = shim.functions
+        self._shim = shim
         self._pages = 0
-        self._marks = 0
+        # The number of the function that a guest was in when it told of its end.
+        self._called: int | None = None
         self._functions: dict[str, Callable[..., int | None]] = {}
         # Set for the next call, and told after it.
         self._globals: dict[str, int | None] = {FUEL: 0, STACK: 0}
@@ -228,16 +226,13 @@ class SdkInstance(CompositeInstance):
             fuel=fuel,
             stack=stack,
         )
-        self._drop_marks()
         self._forget_globals()
-        allocates = payload is not None
+        self._called = None
         try:
             reply = self._reply(self._process.ask(asked, REPLY_BYTES))
             data = self._data(reply) if reply.status == Status.OK else None
         except EOFError:
-            allocated = not allocates or self._process.rest_of_stderr() > self._marks
-            self._fail(function if allocated else ALLOC)
-        self._marks += allocates
+            self._fail(function, allocates=payload is not None)
         memory_bytes = self.memory_size()
         if reply.status == Status.NOT_CALLED:
             return Exchanged(reply.pointer, None, memory_bytes, None, reply.fuel)
@@ -255,7 +250,7 @@ class SdkInstance(CompositeInstance):
         self._process.end()
 
     def _number(self, name: str) -> int:
-        number = self._numbers.get(name)
+        number = self._shim.functions.get(name)
         if number is None:
             raise FunctionNotFound(name)
         return number
@@ -301,6 +296,7 @@ class SdkInstance(CompositeInstance):
         reply = parse_reply(head)
         if reply.status == Status.EXHAUSTED:
             self._note_globals(reply)
+            self._called = reply.pointer
             raise EOFError
         self._pages = reply.pages
         return reply
@@ -315,23 +311,25 @@ class SdkInstance(CompositeInstance):
     def _data(self, reply: Reply) -> bytes:
         return self._process.read(reply.length) if reply.length else b""
 
-    def _drop_marks(self) -> None:
-        if self._marks >= _MARKS_TO_KEEP:
-            self._process.skip_stderr(self._marks)
-            self._marks = 0
-
-    def _fail(self, function: str | None = None) -> NoReturn:
-        """Raise what ended the guest."""
+    def _fail(self, function: str | None = None, *, allocates: bool = False) -> NoReturn:
+        """Raise what ended the guest, in ``function`` or, if it ``allocates``, before that."""
         try:
             self._process.wait()
         except SdkError as error:
             trap = parse_trap(error.text.removeprefix(_EXECUTION))
             if trap is None:
                 raise EngineFault("Wasmer failed", detail=first_line(error.text)) from error
-            trap.function = function
+            in_alloc = allocates and self._was_in(ALLOC, error.text)
+            trap.function = ALLOC if in_alloc else function
             trap.fuel_left, trap.stack_left = self._globals[FUEL], self._globals[STACK]
             raise trap from error
         raise EngineFault("the guest ended without a trap")
+
+    def _was_in(self, function: str, text: str) -> bool:
+        """Whether a guest that ended with that text was in that function of an exchange."""
+        if self._called is not None:
+            return self._called == self._shim.functions[function]
+        return callee(text, self._shim.caller) == self._shim.indices[function]
 
 
 def _spawn_failure(error: SdkError) -> Exception:

@@ -40,10 +40,14 @@ class Shim:
         wasm: the command's binary.
         functions: number by which the shim calls each exported function; only
             those that take and return integers.
+        indices: index of each of these functions in the command.
+        caller: index of the function that calls them.
     """
 
     wasm: bytes
     functions: Mapping[str, int]
+    indices: Mapping[str, int]
+    caller: int
 
 
 def attach(module: ParsedModule) -> Shim:
@@ -68,7 +72,12 @@ def attach(module: ParsedModule) -> Shim:
             numbers[export.name] = len(callees)
             callees.append((export.index, type))
 
+    caller = 0
+    shift = 0
+
     def functions(indices: Indices) -> list[NewFunction]:
+        nonlocal caller, shift
+        caller, shift = indices.functions + NAMES.index("call"), indices.shift
         shifted = [(index + indices.shift, type) for index, type in callees]
         guest, own = Memory(memory), Memory(indices.memories)
         return shim_functions(indices.functions, guest, own, counters, shifted)
@@ -103,7 +112,8 @@ def attach(module: ParsedModule) -> Shim:
         bodies=bodies,
         stubs=instead if imported else None,
     )
-    return Shim(wasm, numbers)
+    placed = {name: callees[number][0] + shift for name, number in numbers.items()}
+    return Shim(wasm, numbers, placed, caller)
 
 
 def _is_callable(type: FuncType) -> bool:

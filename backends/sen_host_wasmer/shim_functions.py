@@ -35,7 +35,7 @@ from sen_host.wasm.assembler import (
 )
 from sen_host.wasm.extend import NewFunction
 from sen_host_wasmer.protocol import REQUEST_BYTES, Status
-from sen_host_wasmer.shim_io import BUFFER_BYTES, COUNT, REQUEST, STDERR, IoBuilder, new
+from sen_host_wasmer.shim_io import BUFFER_BYTES, CALLED, REQUEST, IoBuilder, new
 
 NAMES = (
     *("read", "write", "fits", "receive", "send", "reply", "report"),
@@ -85,7 +85,8 @@ class _Builder(IoBuilder):
 
     def report(self) -> NewFunction:
         """Tell the host what is left, because the guest is about to trap."""
-        return new("", "", function((), self._reply(Status.EXHAUSTED)))
+        called = self._own.load_i32(CALLED)
+        return new("", "", function((), self._reply(Status.EXHAUSTED, payload=called)))
 
     def call(self, callees: list[tuple[int, FuncType]]) -> NewFunction:
         """(number, three arguments) -> result: call a function of the plugin."""
@@ -110,6 +111,7 @@ class _Builder(IoBuilder):
         """As ``call``, with the fuel and the stack of the request."""
         body = function(
             (),
+            self._own.store_i32(CALLED, get(0)),
             self._set_counter(FUEL, self._request_u64(56)),
             self._set_counter(STACK, self._request_u64(64)),
             self._call("call", *map(get, range(4))),
@@ -154,7 +156,6 @@ class _Builder(IoBuilder):
             if_(
                 has_payload,
                 set_(payload, i32_wrap_i64(allocate))
-                + self._call("write", i32(STDERR), i32(COUNT), i32(1))
                 + if_(
                     i32_eqz(fits(payload, length)),
                     self._call("receive", i32(0), get(length), get(buffered), i32(0))

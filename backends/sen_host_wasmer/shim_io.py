@@ -36,13 +36,15 @@ from sen_host.wasm.assembler import (
 from sen_host.wasm.extend import ImportedFunction, NewFunction
 from sen_host_wasmer.protocol import PAGE_BYTES, REPLY_BYTES, REQUEST_BYTES, Status
 
-STDIN, STDOUT, STDERR = 0, 1, 2
+STDIN, STDOUT = 0, 1
 
-# The shim's memory: an I/O vector and a count, a request with a buffer for its
-# payload directly behind, a reply with a buffer for its data directly behind.
+# The shim's memory: an I/O vector and a count, which function was called last, a request
+# with a buffer for its payload directly behind, a reply with a buffer for its data
+# directly behind.
 BUFFER_BYTES = 1 << 20
 _VECTOR = 0
 COUNT = 8
+CALLED = 16
 REQUEST = 64
 _PAYLOAD = REQUEST + REQUEST_BYTES
 _REPLY = _PAYLOAD + BUFFER_BYTES
@@ -122,13 +124,13 @@ class IoBuilder:
         return new("i32 i32", "i32", body)
 
     def write(self) -> NewFunction:
-        """(file, address, length): write all of it."""
-        file, address, length, count = range(4)
+        """(address, length): write all of it to stdout."""
+        address, length, count = range(3)
         body = function(
             ("i32",),
             loop(
                 self._set_vector(get(address), get(length)),
-                if_(call(_FD_WRITE, get(file), i32(_VECTOR), i32(1), i32(COUNT)), UNREACHABLE),
+                if_(call(_FD_WRITE, i32(STDOUT), i32(_VECTOR), i32(1), i32(COUNT)), UNREACHABLE),
                 set_(count, self._own.load_i32(COUNT)),
                 if_(i32_eqz(get(count)), UNREACHABLE),
                 set_(address, i32_add(get(address), get(count))),
@@ -136,7 +138,7 @@ class IoBuilder:
                 br_if(0, get(length)),
             ),
         )
-        return new("i32 i32 i32", "", body)
+        return new("i32 i32", "", body)
 
     def fits(self) -> NewFunction:
         """(pointer, length) -> whether that range lies in the guest's memory."""
@@ -185,7 +187,6 @@ class IoBuilder:
                 _copy(self._own, i32(DATA), self._guest, get(pointer), get(chunk)),
                 self._call(
                     "write",
-                    i32(STDOUT),
                     i32_sub(i32(DATA), get(head)),
                     i32_add(get(head), get(chunk)),
                 ),
@@ -227,7 +228,7 @@ class IoBuilder:
             self._own.store_i32(_REPLY + 4, self._guest.pages()),
             self._own.store_i64(_REPLY + 8, i64_extend_i32_u(get(number))),
             self._own.store_i32(_REPLY + 20, get(length)),
-            self._call("write", i32(STDOUT), i32(_REPLY), i32_add(get(length), i32(REPLY_BYTES))),
+            self._call("write", i32(_REPLY), i32_add(get(length), i32(REPLY_BYTES))),
             self._call("requests"),
         )
         return new("i32 i32", "i64", body)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sen_host.backend import Trap
 from sen_host.errors import TrapKind
 
@@ -28,6 +30,18 @@ def first_line(text: str) -> str:
     so the rest is not even looked at.
     """
     return text[:_LINE_CHARACTERS].partition("\n")[0].rstrip()
+
+
+def callee(text: str, caller: int) -> int | None:
+    """The index of the function that the outermost one of index ``caller`` had called.
+
+    None if the frames do not tell. A frame's line ends with ``[index]:0xoffset)``; names
+    in front of that are the plugin's, so nothing else is believed.
+    """
+    called = text.rfind("\n", 0, max(text.rfind(f"[{caller}]:0x"), 0))
+    line = text[text.rfind("\n", 0, max(called, 0)) + 1 : max(called, 0)]
+    frame = re.search(r"\[(\d+)\]:0x[0-9a-f]+\)$", line[-_LINE_CHARACTERS:])
+    return int(frame[1]) if frame else None
 
 
 def parse_trap(text: str) -> Trap | None:
