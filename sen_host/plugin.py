@@ -111,7 +111,8 @@ class Plugin(Conversation):
         """Fuel that the latest call used, 0 .. 2**64 - 1.
 
         It is that of the manifest's, execute's or resume's function alone, or of
-        the one that failed. None if the engine lost it with a guest that trapped.
+        the one that failed. None if the engine lost it with a guest that trapped; after
+        a trap of the engine it may be less than was used (docs/fuel.md).
         """
         return self._spent[0] if self._guest is None else self._guest.fuel_used
 

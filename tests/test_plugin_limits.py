@@ -71,8 +71,8 @@ class TestLimits:
                 with pytest.raises(FunctionCall) as caught:
                     plugin.execute([])
                 assert caught.value.trap is TrapKind.STACK_OVERFLOW
-                # An entry and all calls each, by the one that had no room as well.
-                assert plugin.fuel_used == (1 + 1) + (1 + 2) * (depth + 1)
+                # An entry and all calls each; the one that had no room paid nothing.
+                assert plugin.fuel_used == (1 + 1) + (1 + 2) * depth
 
     def test_more_stack_than_an_engine_has_is_refused(self, host: Host) -> None:
         recursing = Wat(execute="(call $recurse) unreachable", extra=TRAP_SUPPORT).wasm()

@@ -2,9 +2,9 @@
 
 Two mutable i64 globals are added. The host sets both before it enters a guest:
 
-* FUEL: what is left of the budget. A stretch of code is paid as a whole where it
-  starts: its cost is taken from FUEL, of which each function keeps a copy in a
-  local.
+* FUEL: what is left of the budget. Each function keeps a copy of it in a local, and
+  takes from that what its code costs. The copy is stored before calls, bulk
+  operations and ``unreachable``, and when the function returns.
 * STACK: bytes that are left for a callee. A function takes its own cost from it,
   into a local, and stores the rest before each call it makes.
 
@@ -16,11 +16,18 @@ last stretch overdrew comes to its end, but with FUEL below zero: the host takes
 that for out of fuel as well. So a call completes if and only if its total cost
 is within the budget.
 
-A stretch is code of which all is executed if its start is, unless something traps.
-It starts with a function, a loop, an arm of an ``if``, or behind a ``br_if``. At a
-construct it is interrupted. If no branch from within leaves that construct for one
-around it, then its end is certain to be reached, and the stretch goes on behind it;
-if one does, another stretch starts there. Calls and bulk operations end nothing.
+Code is paid in stretches, each as a whole where it starts: with a function, a loop, an
+arm of an ``if``, or behind a ``br_if``. At a construct a stretch is interrupted. If no
+branch from within leaves that construct for one around it, then its end is certain to
+be reached, and the stretch goes on behind it; if one does, another stretch starts
+there. Calls and bulk operations end nothing.
+
+Nor does a ``br_if`` forward, if there is no look between the start of the stretch and
+it: what follows is paid as if it were not taken, and when it is, it gives back what
+the stretch has paid for between it and the end that it goes to. Those are most often
+rare exits, so the way that is often taken pays once. What is paid but not certain to
+be executed must not be seen by a look; that is why a look comes before the charge of
+the stretch that starts at the same place, and why none may lie between.
 
 A stretch costs what its operators cost by the operator table; a function costs one
 more when it is entered, and bulk operations one more for each byte, element or page.
@@ -28,7 +35,7 @@ more when it is entered, and bulk operations one more for each byte, element or 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from sen_host.backend import FuncType
@@ -80,8 +87,11 @@ _CONTROLS = bytes(
 """All that may end a stretch."""
 
 # What is known of a construct that is open, in an integer: whether a branch goes
-# to its label, whether it is a loop, and above these bits the height behind it.
-_TARGET, _IS_LOOP, _FLAGS, _HEIGHT = 1, 2, 3, 2
+# to its label, whether it is a loop, whether it has results, whether a branch to its
+# end gives something back, and above these bits the height behind it.
+_TARGET, _IS_LOOP, _HAS_RESULTS, _IS_OWED, _HEIGHT = 1, 2, 4, 8, 4
+_END_IS_TARGET = _TARGET | _IS_LOOP
+"""These bits are _TARGET alone if a branch goes to the end, not to the start of a loop."""
 
 
 def _effect(cost: int, delta: int) -> int:
@@ -168,7 +178,7 @@ class Meter:
             if len(self._injected) > _REMEMBERED_COUNTS:
                 self._injected.clear()
             injected = self._injected[count] = Injected(count, self._indices)
-        peak, depth = self._meter(tokens, opcodes, injected)
+        peak, depth, stores = self._meter(tokens, opcodes, injected, bool(type.results))
         frame = frame_bytes(opcodes, type, declarations, peak)
         counted = depth is None or frame + depth > LEAF_BYTES
         if not counted:
@@ -180,11 +190,12 @@ class Meter:
             + data[groups_end:code]
             + LOCALS
             + injected.open(self._block_types[type.results])
-            + tokens.pop()
+            + injected.load_fuel
             + (injected.enter(frame) if counted else injected.check(0))
+            + tokens.pop()
         )
         tokens.insert(0, head)
-        tokens[-1] = injected.close
+        tokens[-1] = injected.close_storing if stores else injected.close
         return b"".join(tokens), frame if counted else 0
 
     def thunk(self, params: int, frame: int, function: int) -> bytes:
@@ -192,32 +203,35 @@ class Meter:
         return thunk(params, frame, function, self._indices)
 
     def _meter(
-        self, tokens: list[bytes], opcodes: bytes, injected: Injected
-    ) -> tuple[int, int | None]:
+        self, tokens: list[bytes], opcodes: bytes, injected: Injected, has_results: bool
+    ) -> tuple[int, int | None, bool]:
         """Put charges and checks into ``tokens``, and at its end the charge of the entry.
 
         This runs for each instruction that may end a stretch, so it is one loop
         without calls, as far as possible.
 
         Returns:
-            The greatest height of the operand stack, and how deep calls go beyond
-            this function, in bytes; None if that is not certain.
+            The greatest height of the operand stack; how deep calls go beyond
+            this function, in bytes, or None if that is not certain; and whether
+            the fuel must be stored when it returns.
         """
         # A subscript of these dicts would be slower than their method.
         stretch, label_of = self._stretch, self._label
         block, call = self._block, self._call
         store_stack, load_fuel = injected.store_stack, injected.load_fuel
+        give_back = injected.give_back
         height = peak = dead = 0
         depths, host_below = self._depths, self._host_below
         deepest: int | None = 0
-        # The stretches, by the token behind which each starts. The cost of the
-        # current one is in its own variable.
-        entry = current = len(tokens)
+        # The stretches, by the token behind which each starts; that of the entry, which
+        # is before all others, is the last in the list. The cost of the current one is in
+        # its own variable.
+        entry = current = -1
         tokens.append(b"")
         costs: dict[int, int] = {}
         cost = 1
         loops: list[tuple[int, int]] = []  # the token, and how many constructs are open
-        constructs = [0]  # the function itself is the first
+        constructs = [_HAS_RESULTS if has_results else 0]  # the function itself
         # For each of the others: the stretch that it interrupts, and what ``lowest``
         # was around it. That is the outermost construct for which a branch from
         # within the innermost one leaves.
@@ -225,6 +239,12 @@ class Meter:
         lowest = 0
         # Height at the start of each if that is open, by the number of constructs.
         ifs: dict[int, int] = {}
+        # The latest token with a look; what leaves the function or looks at FUEL from
+        # elsewhere; the branches that give back, by the construct that they go to.
+        looked = -1
+        leaving: list[int] = []
+        owed: dict[int, list[_Owed]] = {}
+        giving: list[int] = []
         position = -1
         parts = opcodes.translate(_EFFECTS).split(bytes((_STRETCH_ENDS,)))
         parts.pop()  # what is behind the last end
@@ -238,8 +258,10 @@ class Meter:
                     if dead:
                         continue
                     construct = constructs.pop()
+                    if construct & _IS_OWED:
+                        giving += _settle(owed.pop(len(constructs)), costs, tokens, give_back)
                     interrupted, outer = around.pop()
-                    if construct & _FLAGS != _TARGET:
+                    if construct & _END_IS_TARGET != _TARGET:
                         dead = 1
                     elif lowest < len(constructs):
                         current, cost = position, 0
@@ -262,23 +284,35 @@ class Meter:
                 height += delta
             if code == _END:
                 construct = constructs.pop()
+                if construct & _IS_OWED:
+                    costs[current] = cost
+                    giving += _settle(owed.pop(len(constructs)), costs, tokens, give_back)
                 interrupted, outer = around.pop()
                 if lowest == len(constructs):
                     if interrupted != current:
                         costs[current] = cost
                         current, cost = interrupted, costs[interrupted]
-                elif construct & _FLAGS == _TARGET:
+                elif construct & _END_IS_TARGET == _TARGET:
                     costs[current] = cost
                     current, cost = position, 0
                 if outer < lowest:
                     lowest = outer
             elif code == _BR_IF:
                 label = label_of(tokens[position])
-                constructs[label] |= _TARGET
-                if len(constructs) + label < lowest:
-                    lowest = len(constructs) + label
-                costs[current] = cost + 1
-                current, cost = position, 0
+                target = len(constructs) + label
+                if target < lowest:
+                    lowest = target
+                cost += 1
+                if looked > current or constructs[target] & (_IS_LOOP | _HAS_RESULTS):
+                    constructs[target] |= _TARGET
+                    costs[current] = cost
+                    current, cost = position, 0
+                else:
+                    constructs[target] |= _TARGET | _IS_OWED
+                    if target in owed:
+                        owed[target].append((position, current, cost, -1 - label))
+                    else:
+                        owed[target] = [(position, current, cost, -1 - label)]
                 height -= 1
             elif _BLOCK <= code <= _LAST_OPENING:
                 token = tokens[position]
@@ -288,18 +322,23 @@ class Meter:
                     constructs.append(height << _HEIGHT)
                     continue
                 params, results = block(token)
+                if results:
+                    kind = height - params + results << _HEIGHT | _HAS_RESULTS
+                else:
+                    kind = height - params << _HEIGHT
                 if code == _BLOCK:
-                    constructs.append(height - params + results << _HEIGHT)
+                    constructs.append(kind)
                     continue
                 if code == _LOOP:
-                    constructs.append(height - params + results << _HEIGHT | _IS_LOOP)
+                    constructs.append(kind | _IS_LOOP)
                     loops.append((position, len(constructs) - 1))
                     costs[current] = cost
                     current, cost = position, 0
+                    looked = position
                     continue
                 height -= 1
                 ifs[len(constructs) + 1] = height
-                constructs.append(height - params + results << _HEIGHT | _TARGET)
+                constructs.append(kind - (1 << _HEIGHT) | _TARGET)
                 costs[current] = cost + 1
                 current, cost = position, 0
             elif code in (_CALL, _CALL_INDIRECT):
@@ -309,6 +348,8 @@ class Meter:
                 if height + extra > peak:
                     peak = height + extra
                 cost += 1
+                looked = position
+                leaving.append(position)
                 if callee in depths:
                     tokens[position] = token + load_fuel
                     if deepest is not None and depths[callee] > deepest:
@@ -340,13 +381,16 @@ class Meter:
             elif code == _RETURN:
                 lowest = 0
                 costs[current] = cost
+                leaving.append(position)
                 dead = 1
             elif code == _UNREACHABLE:
                 costs[current] = cost
                 tokens[position] = injected.report + tokens[position]
+                leaving.append(position)
                 dead = 1
             else:  # memory.grow and what costs by the count on top of the stack
                 cost += 1
+                looked = position
                 height += bulk_delta(tokens[position])
                 check = injected.check(len(constructs) - 1)
                 tokens[position] = injected.count + check + tokens[position]
@@ -356,14 +400,43 @@ class Meter:
                 cost += paid
                 peak = max(peak, height + most)
             costs[current] = cost
-        tokens[entry] = injected.reload(costs.pop(entry))
-        charge, check_at = injected.charge, injected.check
+        if owed:
+            giving += _settle(owed.pop(0), costs, tokens, give_back)
+        tokens[entry] = injected.pay(costs.pop(entry))
+        check_at = injected.check
+        for start, depth in loops:
+            tokens[start] += check_at(depth)
+        charge = injected.charge
+        first = min(giving, default=len(opcodes))
         for start, cost in costs.items():
             if cost:
                 tokens[start] += charge(cost)
-        for start, depth in loops:
-            tokens[start] += check_at(depth)
-        return peak, deepest
+                if start < first:
+                    first = start
+        # What was paid at the entry has been stored there.
+        store_fuel = injected.store_fuel
+        for position in leaving:
+            if position > first:
+                tokens[position] = store_fuel + tokens[position]
+        return peak, deepest, first < len(opcodes)
+
+
+_Owed = tuple[int, int, int, int]
+"""A br_if that is owed: the token, its stretch, what that cost so far, and its label."""
+
+
+def _settle(
+    owed: Iterable[_Owed],
+    costs: Mapping[int, int],
+    tokens: list[bytes],
+    give_back: Callable[[tuple[int, int]], bytes],
+) -> Iterator[int]:
+    """Have branches to an end give back what their stretches cost since; the tokens that do."""
+    for position, start, cost, label in owed:
+        since = costs[start] - cost
+        if since:
+            tokens[position] = give_back((since, label))
+            yield position
 
 
 def _encode_block_type(results: tuple[str, ...], types: Mapping[FuncType, int]) -> bytes:

@@ -27,7 +27,8 @@ WORDS = {
     "YES": "i32.const 1",
     "NO": "i32.const 0",
     "ONE": "i32.const 1 drop",
-    "TRAP": "i32.const -1 i32.load drop",
+    "TRAP": "i32.const 1 if unreachable end",
+    "BLOCK-OF-I32": "block (result i32)",
     "DEAD": "i32.const 1 drop",
 }
 
@@ -42,7 +43,7 @@ STRETCHES = {
     "in a turn, in front of its br_if": "[loop] [TRAP NO br_if 0] ONE end [ONE]",
     "in a turn, behind its br_if": "[loop] [NO br_if 0] [TRAP ONE] end [ONE]",
     "in front of a loop that br_if leaves": "[TRAP block loop] NO br_if 1 ONE end ONE end [ONE]",
-    "in a loop that br_if leaves": "[block loop] [TRAP NO br_if 1] ONE end ONE end [ONE]",
+    "in a loop that br_if leaves": "[block loop] [TRAP NO br_if 1 ONE end ONE end ONE]",
     "in front of a loop that br leaves": "[TRAP block loop] ONE br 1 DEAD end DEAD end [ONE]",
     "in front of a loop that return leaves": "[TRAP loop] YES if return end ONE end ONE",
     "in front of an endless loop": "[TRAP loop] ONE br 0 end DEAD",
@@ -68,35 +69,57 @@ STRETCHES = {
     # A block has no start of its own; whether its end is certain decides.
     "in front of a block": "[TRAP block ONE end ONE]",
     "in a block": "[ONE block TRAP ONE end ONE]",
-    "in front of a block that leaves itself": "[TRAP block NO br_if 0] ONE end [ONE]",
-    "in a block that leaves itself": "[block NO br_if 0] [TRAP ONE] end [ONE]",
+    "in front of a block that leaves itself": "[TRAP block NO br_if 0 ONE end ONE]",
+    "in a block that leaves itself": "[block NO br_if 0 TRAP ONE end ONE]",
     "behind a block that leaves itself": "[block YES br_if 0] ONE end [TRAP ONE]",
     "behind a block that always leaves itself": "[block ONE br 0] DEAD [end TRAP ONE]",
-    "in front of a block that leaves another": (
-        "[TRAP block block NO br_if 1] ONE end ONE end [ONE]"
-    ),
-    "in a block that leaves another": "[block block NO br_if 1] [TRAP ONE end ONE] end [ONE]",
+    "in front of a block that leaves another": "[TRAP block block NO br_if 1 ONE end ONE end ONE]",
+    "in a block that leaves another": "[block block NO br_if 1 TRAP ONE end ONE end ONE]",
     "in a block that leaves itself and another": (
-        "[block block NO br_if 0] [NO br_if 1] [TRAP ONE] end ONE end [ONE]"
+        "[block block NO br_if 0 NO br_if 1 TRAP ONE] end ONE end [ONE]"
     ),
     "behind a block that leaves itself and another": (
         "[block block YES br_if 0] NO br_if 1 ONE end [TRAP ONE] end [ONE]"
     ),
-    "in front of a block that leaves the function": "[TRAP block NO br_if 1] ONE end ONE",
+    "in front of a block that leaves the function": "[TRAP block NO br_if 1 ONE end ONE]",
     "in front of blocks that leave the function": (
-        "[TRAP block block NO br_if 2] ONE end ONE end ONE"
+        "[TRAP block block NO br_if 2 ONE end ONE end ONE]"
     ),
     "in front of such blocks, with one in them that is certain": (
-        "[TRAP block block NO br_if 2] block ONE br 0 DEAD end ONE end ONE end ONE"
+        "[TRAP block block NO br_if 2 block ONE br 0] DEAD [end ONE end ONE end ONE]"
     ),
-    "in front of a block with a return": "[TRAP block NO br_if 0] ONE return DEAD end ONE",
-    "in a block with a return": "[block NO br_if 0] [TRAP ONE] return end ONE",
+    "in front of a block with a return": "[TRAP block NO br_if 0 ONE return] DEAD end ONE",
+    "in a block with a return": "[block NO br_if 0 TRAP ONE return] end ONE",
     "behind a block with a return": "[block YES br_if 0] ONE return DEAD end [TRAP ONE]",
     "behind a block around one that leaves it": (
         "[block block YES br_if 1] ONE end ONE end [TRAP ONE]"
     ),
-    "in front of a br_if": "[TRAP NO br_if 0] ONE",
-    "between two br_if": "[NO br_if 0] [TRAP NO br_if 0] ONE",
+    # A br_if that is owed ends nothing, and gives back what it skips.
+    "in front of a br_if": "[TRAP NO br_if 0 ONE]",
+    "between two br_if": "[NO br_if 0 TRAP NO br_if 0 ONE]",
+    "behind a br_if that is taken out of two": "[block block YES br_if 1] ONE end ONE end [TRAP]",
+    "behind the second of two br_if": "[block NO br_if 0 ONE YES br_if 0] ONE end [TRAP ONE]",
+    "behind a br_if over an arm": "[block YES br_if 0] ONE YES if ONE end ONE end [TRAP ONE]",
+    "behind a br_if over a loop": "[block YES br_if 0] ONE loop ONE end ONE end [TRAP ONE]",
+    "behind a br_if over growth": (
+        "[block YES br_if 0] ONE NO memory.grow drop ONE end [TRAP ONE]"
+    ),
+    "behind a br_if out of a loop": "[block loop] [YES br_if 1] ONE end ONE end [TRAP ONE]",
+    "behind a br_if in an arm": "[YES if] [YES br_if 0] ONE else ONE end [TRAP ONE]",
+    "behind a br_if in an else": "[NO if] ONE else [YES br_if 0] ONE end [TRAP ONE]",
+    # It is not owed behind a look, nor with results.
+    "in front of a br_if behind a call": "[TRAP call $empty block NO br_if 0] ONE end [ONE]",
+    "in front of a br_if behind call_indirect": (
+        "[TRAP NO call_indirect block NO br_if 0] ONE end [ONE]"
+    ),
+    "in front of a br_if behind growth": (
+        "[TRAP NO memory.grow drop block NO br_if 0] ONE end [ONE]"
+    ),
+    "in front of a br_if behind a loop": "[TRAP loop] ONE end [block NO br_if 0] ONE end [ONE]",
+    "in front of a br_if with a result": "[TRAP BLOCK-OF-I32 NO NO br_if 0] ONE end [drop ONE]",
+    "behind a br_if behind a br_if behind a call": (
+        "[call $empty block NO br_if 0] [block YES br_if 0] ONE end [TRAP ONE end] [ONE]"
+    ),
     # br_table: the outermost of its labels decides, whichever is taken.
     "br_table to its block": "[block TRAP NO br_table 0 0] DEAD end [ONE]",
     "br_table to its block and another": "[block block TRAP NO br_table 0 1] end ONE end [ONE]",
@@ -132,18 +155,17 @@ STRETCHES = {
     "a call in a turn": "[loop] [call $empty TRAP ONE NO br_if 0] ONE end [call $empty ONE]",
     # Mixtures.
     "in a loop with if, left by br_if": (
-        "[block ONE loop] [ONE YES if] [TRAP ONE] else ONE end [ONE NO br_if 1]"
-        " ONE end ONE end [ONE]"
+        "[block ONE loop] [ONE YES if] [TRAP ONE] else ONE end [ONE NO br_if 1 ONE end ONE end ONE]"
     ),
     "behind an if in a loop": (
-        "[block ONE loop] [ONE YES if] [ONE] else ONE end [TRAP NO br_if 1] ONE end ONE end [ONE]"
+        "[block ONE loop] [ONE YES if] [ONE] else ONE end [TRAP NO br_if 1 ONE end ONE end ONE]"
     ),
     "behind a loop in an if in a block": (
         "[block NO if] ONE br 1 else [loop] [NO br_if 0] [ONE] end [TRAP ONE] end ONE end [ONE]"
     ),
     "blocks in turn": (
-        "[block NO br_if 0] [ONE] end [TRAP ONE block NO br_if 0] ONE end [ONE block NO br_if 1]"
-        " ONE end ONE"
+        "[block NO br_if 0 ONE end TRAP ONE block NO br_if 0 ONE end ONE block NO br_if 1"
+        " ONE end ONE]"
     ),
     "a switch": (
         "[block block block TRAP NO br_table 0 1 2] DEAD end ONE br 1 DEAD end ONE end [ONE]"
@@ -181,11 +203,17 @@ def test_what_is_paid_when_a_trap_strikes(name: str, run: Runner) -> None:
     assert (ran.outcome, ran.paid) == ("trap", paid)
 
 
-# Code, and what it pays besides the entry.
+TURNS = """i32.const 3 local.set $n
+    loop {} local.get $n YES i32.sub local.tee $n i32.const 6 local.get $n i32.div_u drop
+    br_if 0 end ONE"""
+"""It traps in the third turn. Two in front of the loop, one behind, eight in a turn."""
+
+# Code, and what it has paid at its latest mark, besides the entry.
 TRAPS = {
     "unreachable": ("unreachable", 0),
     "unreachable behind code": ("ONE unreachable ONE", 1),
     "unreachable in a function called": ("ONE call $traps ONE", 1 + 1 + ENTRY + 1),
+    "unreachable in a turn": ("loop ONE unreachable end", 1),
     "an arithmetic trap": ("YES NO i32.div_s YES i32.add drop", 5),
     "call_indirect": ("i32.const 3 call_indirect ONE", 2 + 1),
     "memory.fill": ("i32.const 65530 YES i32.const 20 memory.fill ONE", 4 + 20 + 1),
@@ -194,12 +222,21 @@ TRAPS = {
     "memory.copy": ("i32.const 65530 NO i32.const 20 memory.copy ONE", 4 + 20 + 1),
     "table.init": ("NO NO i32.const 20 table.init $e ONE", 4 + 20 + 1),
     "table.copy": ("YES NO i32.const 20 table.copy ONE", 4 + 20 + 1),
-    "an arithmetic trap in the third turn": (
-        """i32.const 3 local.set $n
-        loop local.get $n YES i32.sub local.tee $n i32.const 6 local.get $n i32.div_u drop
-        br_if 0 end ONE""",
-        2 + 3 * 8 + 1,
+    "a trap in the third turn": (TURNS.format(""), 2 + 1),
+    "a trap behind turns": (
+        "i32.const 3 local.set $n loop local.get $n YES i32.sub local.tee $n br_if 0 end"
+        " YES NO i32.div_s drop",
+        2 + 3,
     ),
+    "a trap in the third turn, each with a call": (
+        TURNS.format("call $empty"),
+        2 + 3 * (8 + 1 + ENTRY) + 1,
+    ),
+    "a trap in the third turn, each with growth": (
+        TURNS.format("NO memory.grow drop"),
+        2 + 3 * (8 + 2) + 1,
+    ),
+    "a trap in a turn behind a call": ("call $empty " + TURNS.format(""), 1 + ENTRY + 2 + 1),
     "the second memory.fill": (
         "NO NO i32.const 5 memory.fill ONE i32.const 65530 NO i32.const 20 memory.fill ONE",
         4 + 5 + 1 + 4 + 20 + 1,
@@ -247,7 +284,12 @@ GENERATED = """
   (func (export "run") (param i64 i32)
     (global.set $bits (local.get 0)) (global.set $countdown (local.get 1)) {code}))
 """
-BIT = "call $bit"
+BITS = (
+    "call $bit",
+    # Without a call, which a br_if is not owed behind.
+    "global.get $bits i32.wrap_i64 i32.const 1 i32.and"
+    " global.get $bits i64.const 1 i64.shr_u global.set $bits",
+)
 SIMPLE = (
     "i32.const 1 drop",
     "nop",
@@ -259,7 +301,7 @@ SIMPLE = (
     "i32.const 0 memory.grow drop",
 )
 # How a construct begins, and how many arms it has.
-CONSTRUCTS = (("block", 1), ("loop", 1), (f"{BIT} if", 1), (f"{BIT} if", 2))
+CONSTRUCTS = (("block", 1), ("loop", 1), *((f"{bit} if", arms) for bit in BITS for arms in (1, 2)))
 DEEPEST = 5
 
 
@@ -277,12 +319,12 @@ def structured(random: Random, within: int, more: Sequence[str]) -> str:
             inner = " else ".join(structured(random, within + 1, more) for _ in range(arms))
             code.append(f"{head} {inner} end")
         elif kind < 0.6:
-            code.append(f"{BIT} br_if {label()}")
+            code.append(f"{random.choice(BITS)} br_if {label()}")
         else:
             code.append(random.choice([*SIMPLE, *more]))
     if within and random.random() < 0.3:
         labels = " ".join(label() for _ in range(random.randint(1, 3)))
-        leaving = (f"br {label()}", f"{BIT} {BIT} i32.add br_table {labels}", "return")
+        leaving = (f"br {label()}", f"{BITS[0]} {BITS[1]} i32.add br_table {labels}", "return")
         code.append(random.choice([*leaving, *leaving, "unreachable"]))
         code += random.choices(SIMPLE, k=random.randint(0, 1))
     return " ".join(code)
