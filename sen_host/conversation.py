@@ -24,6 +24,11 @@ class Conversation:
     binding: Binding
     manifest: PluginManifest
 
+    @property
+    def supports_effects(self) -> bool:
+        """Whether the plugin exports ``plugin_resume``."""
+        raise NotImplementedError
+
     def execute(self, args: Sequence[str] = ()) -> ExecuteResult:
         """Run the plugin's command; see ``Plugin.execute``."""
         raise NotImplementedError

@@ -71,6 +71,16 @@ class PluginPool:
         return self._first.manifest
 
     @property
+    def path(self) -> str | None:
+        """The plugin's file; None if it was loaded from bytes."""
+        return self._first.path
+
+    @property
+    def supports_effects(self) -> bool:
+        """Whether the plugin exports ``plugin_resume``."""
+        return self._first.supports_effects
+
+    @property
     def instances(self) -> int:
         """How many instances there are, 1 .. ``size``; 0 when it is closed."""
         return self._made

@@ -93,12 +93,11 @@ class EffectSession:
 
     def _begin(self, effect: Effect) -> tuple[Effect | EffectResult, Handler | None]:
         """What to do after the interceptor had its say, and the handler that does it."""
-        # A pool does not know; what it runs finds out when it resumes.
-        if not getattr(self._plugin, "supports_effects", True):
+        if self._plugin is not None and not self._plugin.supports_effects:
             error = EffectsNotSupported(
                 "the plugin asks for an effect, but does not export 'plugin_resume'"
             )
-            error.plugin = getattr(self._plugin, "path", None)
+            error.plugin = self._plugin.path
             raise error
         intercept = self._settings.intercept
         wanted = None if intercept is None else intercept(effect)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from sen_host import EffectDriver, EffectLimits, Plugin, PluginPool
+from sen_host.backend import Capability
 from sen_host.effects import EffectReport, parse_pattern
 from sen_host.errors import EffectLimitExceeded, EffectsNotSupported, Serialization
 from sen_host.messages import (
@@ -187,11 +188,15 @@ class TestLimitsOfARun:
         wasm = Wat(answer_bytes=encode(HttpGet(1, "http://127.0.0.1/"))).wasm()
         handler, asked = answering(HttpResponse(200, ""))
         driver = EffectDriver(handlers={HttpGet: handler})
-        with (
-            host.loader().load(wasm) as plugin,
-            pytest.raises(EffectsNotSupported, match="plugin_resume"),
-        ):
-            run(driver, plugin, [])
+        with host.loader().load(wasm) as plugin:
+            with pytest.raises(EffectsNotSupported, match="plugin_resume"):
+                run(driver, plugin, [])
+            if plugin.binding.has(Capability.ANY_THREAD):
+                with (
+                    PluginPool(plugin.clone(), size=1) as pool,
+                    pytest.raises(EffectsNotSupported, match="plugin_resume"),
+                ):
+                    run(driver, pool, [])
         assert asked == []
 
     def test_an_id_that_the_plugin_does_not_know_is_its_to_judge(self, one: Plugin) -> None:
