@@ -111,11 +111,13 @@ def test_progress_on_a_terminal() -> None:
 
 
 def test_fuzz_mode(cli: Cli) -> None:
-    answer = cli("conformance", "--fuzz", "2", "--seed", "5", "--jobs", "1", "--json")
+    # Not on all backends: a worker takes its time for so many calls.
+    fuzz = ("conformance", "--backend", "wasmtime:c-api", "--backend", "wasmtime:public")
+    answer = cli(*fuzz, "--fuzz", "2", "--seed", "5", "--jobs", "1", "--json")
     assert answer.code == 0, answer.stdout
     assert answer.json["modules"] == 2
     assert answer.json["differences"] == []
-    again = cli("conformance", "--fuzz", "1", "--seed", "5", "--first", "1", "--jobs", "1")
+    again = cli(*fuzz, "--fuzz", "1", "--seed", "5", "--first", "1", "--jobs", "1")
     assert "differences  0" in again.stdout
 
 
