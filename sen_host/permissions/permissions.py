@@ -250,7 +250,7 @@ class _Check:
             None
             if answered
             else "if the plugin can be trusted, allow it with"
-            f" `sen-host permissions grant --application {self._permissions.application}`"
+            f" `sen-host permissions grant --application {self._permissions.application} PLUGIN`"
         )
         name = shown(" ".join((self._plugin, *self._command_path)), 80)
         return PermissionDenied(name, _lines(lacking), reason, hint=hint)
