@@ -8,13 +8,12 @@ Two mutable i64 globals are added. The host sets both before it enters a guest:
 * STACK: bytes that are left for a callee. A function takes its own cost from it,
   into a local, and stores the rest before each call it makes.
 
-Whether one of them fell below zero is looked at when a function is entered, at
-each turn of a loop, before bulk operations work, and before a function of the host
-may be called. Then the function
-``exhausted`` is called, which does nothing, and the guest traps. A call whose
-last stretch overdrew comes to its end, but with FUEL below zero: the host takes
-that for out of fuel as well. So a call completes if and only if its total cost
-is within the budget.
+Whether one of them fell below zero is looked at when a function is entered, at each turn
+of a loop, before bulk operations work, and before a function of the host may be called.
+Then the function ``exhausted`` is called, which does nothing, and the guest traps. A call
+whose last stretch overdrew comes to its end, but with FUEL below zero: the host takes
+that for out of fuel as well. So a call completes if and only if its total cost is within
+the budget.
 
 Code is paid in stretches, each as a whole where it starts: with a function, a loop, an
 arm of an ``if``, or behind a ``br_if``. At a construct a stretch is interrupted. If no
