@@ -299,6 +299,10 @@ SIMPLE = (
     "i32.const 0 call_indirect (type $bit) drop",
     "i32.const 0 i32.const 7 i32.const 0 memory.fill",
     "i32.const 0 memory.grow drop",
+    # Labels with results, to which no br_if is owed.
+    *(f"block (result i32) i32.const 7 {bit} br_if 0 i32.const 1 i32.add end drop" for bit in BITS),
+    f"block i32.const 7 block (param i32) {BITS[1]} br_if 1 drop end i32.const 1 drop end",
+    f"{BITS[1]} if (result i32) i32.const 1 {BITS[1]} br_if 0 else i32.const 2 end drop",
 )
 # How a construct begins, and how many arms it has.
 CONSTRUCTS = (("block", 1), ("loop", 1), *((f"{bit} if", arms) for bit in BITS for arms in (1, 2)))
