@@ -115,6 +115,9 @@ STRETCHES = {
     "in front of a br_if behind growth": (
         "[TRAP NO memory.grow drop block NO br_if 0] ONE end [ONE]"
     ),
+    "in front of a br_if behind a dead call": (
+        "[TRAP block br 0] call $empty end [block NO br_if 0 ONE end ONE]"
+    ),
     "in front of a br_if behind a loop": "[TRAP loop] ONE end [block NO br_if 0] ONE end [ONE]",
     "in front of a br_if with a result": "[TRAP BLOCK-OF-I32 NO NO br_if 0] ONE end [drop ONE]",
     "behind a br_if behind a br_if behind a call": (
